@@ -1,0 +1,107 @@
+//! The head of a response.
+
+use super::headers::Headers;
+use super::name::Id;
+use super::request::is_grpc_content_type;
+
+/// Status and header lines of a response.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead {
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Header lines.
+    pub headers: Headers,
+}
+
+impl ResponseHead {
+    /// A response without header lines.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self { status, headers: Headers::new() }
+    }
+
+    /// True if `content-type` says gRPC.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.headers.get(Id::CONTENT_TYPE).is_some_and(is_grpc_content_type)
+    }
+
+    /// The number in `grpc-status` of the headers: set in a trailers-only response.
+    #[must_use]
+    pub fn grpc_status(&self) -> Option<u32> {
+        grpc_status(&self.headers)
+    }
+}
+
+/// The number in `grpc-status`; `None` if the line is absent or no number.
+pub(super) fn grpc_status(headers: &Headers) -> Option<u32> {
+    std::str::from_utf8(headers.get(Id::GRPC_STATUS)?).ok()?.trim().parse().ok()
+}
+
+/// The reason phrase of HTTP/1 for a status (RFC 9110 §15); `Unknown` for others, as Envoy says.
+#[must_use]
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        102 => "Processing",
+        103 => "Early Hints",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        207 => "Multi-Status",
+        208 => "Already Reported",
+        226 => "IM Used",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        305 => "Use Proxy",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Payload Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Entity",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        510 => "Not Extended",
+        511 => "Network Authentication Required",
+        _ => "Unknown",
+    }
+}
