@@ -200,6 +200,13 @@ impl Headers {
         self.lines.iter().map(|l| (self.bytes(l.name), l.id, self.bytes(l.value)))
     }
 
+    /// The buffer that holds every name and value, and where the lines lie in it: for a codec that shares one
+    /// copy of the bytes among all values. Parts of the buffer may belong to no line any more.
+    #[must_use]
+    pub fn layout(&self) -> (&[u8], impl Iterator<Item = (Id, Range<usize>, Range<usize>)>) {
+        (&self.buffer, self.lines.iter().map(|l| (l.id, l.name.range(), l.value.range())))
+    }
+
     /// True if `name` stands in a comma-separated list in any line of `id`, ignoring case:
     /// `connection: close`, `te: trailers`.
     #[must_use]
