@@ -4,9 +4,10 @@
 //! ASCII case. A wildcard stands for at least one byte, at one end only: `a.*.com` is an exact domain.
 //! Called by the route table, which has taken the port off the authority if it is configured to.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 
+use super::byte_map::ByteMap;
 use super::prefix_map::PrefixMap;
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ const MAX_LEN: usize = 260;
 /// Domains of one route configuration, each with the index of its virtual host.
 #[derive(Debug)]
 pub(super) struct Domains {
-    exact: HashMap<Box<[u8]>, usize>,
+    exact: ByteMap<usize>,
     /// Without the asterisk, last byte first.
     suffixes: PrefixMap<usize>,
     /// Without the asterisk.
@@ -39,7 +40,7 @@ impl Domains {
     pub(super) fn new<'a>(
         domains: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Result<Self, DomainError> {
-        let mut exact = HashMap::new();
+        let mut exact = ByteMap::default();
         let (mut suffixes, mut prefixes) = (BTreeMap::new(), BTreeMap::new());
         let mut any = None;
         for (domain, host) in domains {

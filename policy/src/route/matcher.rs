@@ -90,16 +90,20 @@ impl PathRule {
         }
     }
 
-    fn matches(&self, head: &RequestHead, path: &[u8]) -> bool {
+    /// `path` is without query string; `None` if the request has none.
+    #[inline]
+    fn matches(&self, head: &RequestHead, path: Option<&[u8]>) -> bool {
+        let Some(path) = path else {
+            return matches!(self, Self::Connect) && head.method() == b"CONNECT";
+        };
         match self {
-            Self::Connect => head.method() == b"CONNECT",
-            _ if head.path().is_empty() => false,
             Self::Prefix(text) => text.rest(path).is_some(),
             Self::Exact(text) => text.equals(path),
             Self::SeparatedPrefix(text) => {
                 text.rest(path).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
             }
             Self::Regex(regex) => regex.is_full_match(path),
+            Self::Connect => head.method() == b"CONNECT",
         }
     }
 }
@@ -121,13 +125,24 @@ impl RouteMatch {
     /// route, so two routes with half of the requests each share the same half.
     #[must_use]
     pub fn matches(&self, head: &RequestHead, random: u64) -> bool {
-        self.matches_path(head, head.path_without_query(), random)
+        self.matches_path(head, path_of(head), random)
     }
 
-    /// [`RouteMatch::matches`] for a caller that has cut the query string off already.
-    pub(super) fn matches_path(&self, head: &RequestHead, path: &[u8], random: u64) -> bool {
-        self.path.matches(head, path)
-            && self.runtime_fraction.is_none_or(|fraction| fraction.holds(random))
+    /// [`RouteMatch::matches`] for a caller that asks several about one request; `path` is
+    /// [`path_of`] it. Most routes fail by their path, so only that is inlined.
+    #[inline]
+    pub(super) fn matches_path(
+        &self,
+        head: &RequestHead,
+        path: Option<&[u8]>,
+        random: u64,
+    ) -> bool {
+        self.path.matches(head, path) && self.matches_beyond_path(head, random)
+    }
+
+    #[inline(never)]
+    fn matches_beyond_path(&self, head: &RequestHead, random: u64) -> bool {
+        self.runtime_fraction.is_none_or(|fraction| fraction.holds(random))
             && (!self.grpc || head.is_grpc())
             && self.headers.iter().all(|matcher| matcher.matches(head))
             && (self.query_parameters.is_empty() || self.matches_query(head.query()))
@@ -136,4 +151,9 @@ impl RouteMatch {
     fn matches_query(&self, query: Option<&[u8]>) -> bool {
         self.query_parameters.iter().all(|matcher| matcher.matches(query))
     }
+}
+
+/// The path without query string that rules look at; `None` if the request has no path at all.
+pub(super) fn path_of(head: &RequestHead) -> Option<&[u8]> {
+    (!head.path().is_empty()).then(|| head.path_without_query())
 }

@@ -6,6 +6,7 @@
 //! operations, timeouts, retries and filters of a route are the caller's payload, unknown here.
 
 mod action;
+mod byte_map;
 mod domains;
 mod index;
 mod matcher;

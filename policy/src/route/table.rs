@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::domains::{DomainError, Domains, without_port};
 use super::index::RouteIndex;
-use super::matcher::RouteMatch;
+use super::matcher::{RouteMatch, path_of};
 use super::redirect::came_by_tls;
 use crate::head::{Id, RequestHead};
 
@@ -229,13 +229,13 @@ impl<R> VirtualHost<R> {
     }
 
     fn find(&self, head: &RequestHead, random: u64) -> Option<&Arc<Route<R>>> {
-        let path = head.path_without_query();
+        let path = path_of(head);
         let matches = |route: &Arc<Route<R>>| route.matcher.matches_path(head, path, random);
         match &self.index {
             None => self.routes.iter().find(|route| matches(route)),
             Some(index) => {
                 let accept = |at| self.routes.get(at).is_some_and(matches);
-                index.find(path, accept).and_then(|at| self.routes.get(at))
+                index.find(path.unwrap_or_default(), accept).and_then(|at| self.routes.get(at))
             }
         }
     }

@@ -4,6 +4,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::index::RouteIndex;
 use super::*;
 use crate::fraction::{Denominator, Fraction};
 use crate::head::{Id, Name, RequestHead};
@@ -301,6 +302,21 @@ fn an_indexed_table_answers_as_a_linear_scan() {
         }
     }
     assert!(hits > 10_000 && indexed > 100, "the test tests nothing: {hits} {indexed}");
+}
+
+#[test]
+fn of_ten_thousand_routes_only_those_of_the_path_are_asked() {
+    let mut rules = vec![prefix("/a"), regex("/.*/x"), prefix("/a/7")];
+    rules.extend((0..10_000).map(|n| prefix(&format!("/a/{n}/"))));
+    rules.extend((0..10_000).map(|n| exact(&format!("/a/{n}/x"))));
+    rules.push(prefix("/"));
+    let index = RouteIndex::new(rules.iter()).unwrap();
+    let mut asked = Vec::new();
+    let found = index.find(b"/a/77/x", |at| {
+        asked.push(at);
+        false
+    });
+    assert_eq!((found, asked), (None, vec![0, 1, 2, 3 + 77, 10_003 + 77, 20_003]));
 }
 
 #[test]
