@@ -5,6 +5,8 @@
 //! plane are compiled into these types by the proxy's `config` module; requests are seen through
 //! [`head`].
 
+pub mod fraction;
 pub mod head;
 pub mod matcher;
+pub mod route;
 pub mod verdict;

@@ -10,7 +10,7 @@ mod regex;
 mod string;
 
 pub use self::cidr::CidrSet;
-pub use self::header::{HeaderMatcher, HeaderRule, Lines};
+pub use self::header::{HeaderMatcher, HeaderRule};
 pub use self::query::{QueryMatcher, QueryRule, parameter};
 pub use self::regex::{Regex, RegexError, Substitution};
 pub use self::string::{StringMatcher, StringRule};

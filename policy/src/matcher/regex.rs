@@ -79,7 +79,9 @@ impl Substitution {
                         continue;
                     }
                     _ => {
-                        return Err(error("a backslash without a digit in the substitution".into()));
+                        return Err(error(
+                            "a backslash without a digit in the substitution".into(),
+                        ));
                     }
                 },
                 byte => {
@@ -99,10 +101,16 @@ impl Substitution {
         Ok(Self { part, pieces: pieces.into() })
     }
 
-    /// Replaces every match in `value`.
+    /// `value` with every match replaced.
     #[must_use]
     pub fn apply(&self, value: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(value.len());
+        self.append_to(value, &mut out);
+        out
+    }
+
+    /// Appends to `out` what [`Substitution::apply`] returns.
+    pub fn append_to(&self, value: &[u8], out: &mut Vec<u8>) {
         let mut end = 0;
         for groups in self.part.captures_iter(value) {
             let Some(found) = groups.get(0) else { continue };
@@ -118,7 +126,6 @@ impl Substitution {
             }
         }
         out.extend_from_slice(value.get(end..).unwrap_or_default());
-        out
     }
 }
 
