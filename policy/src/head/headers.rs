@@ -251,6 +251,13 @@ pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
 }
 
+/// A decimal integer, white space around it and a plus sign allowed (envoy: absl::SimpleAtoi); `None`
+/// for anything else and for what does not fit.
+#[must_use]
+pub fn integer(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
+}
+
 fn span(start: usize, len: usize) -> Span {
     // A buffer never reaches 4 GiB: codecs stop at the limits of the connection manager.
     Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(0) }
@@ -299,6 +306,24 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[1], (b"x-role".to_vec(), b"ops".to_vec()));
         assert_eq!(lines[3], (b"server".to_vec(), b"envoy".to_vec()));
+    }
+
+    #[test]
+    fn integers_are_read_as_envoy_reads_them() {
+        for (text, number) in [
+            ("0", Some(0)),
+            (" +4 ", Some(4)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("++1", None),
+            ("1.5", None),
+            ("1 2", None),
+            ("", None),
+            ("\u{ff}", None),
+        ] {
+            assert_eq!(integer(text.as_bytes()), number, "{text}");
+        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ known! {
     CONTENT_TYPE = "content-type",
     COOKIE = "cookie",
     DATE = "date",
+    EARLY_DATA = "early-data",
     ETAG = "etag",
     EXPECT = "expect",
     GRPC_MESSAGE = "grpc-message",

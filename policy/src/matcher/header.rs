@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::string::StringMatcher;
-use crate::head::{Name, RequestHead};
+use crate::head::{Fields, Name};
 
 /// How several lines of one name are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +68,9 @@ impl HeaderMatcher {
         self.invert
     }
 
-    /// True if the request satisfies the rule.
+    /// True if the request or response satisfies the rule.
     #[must_use]
-    pub fn matches(&self, head: &RequestHead) -> bool {
+    pub fn matches(&self, head: &impl Fields) -> bool {
         let mut values = head.values(&self.name);
         let Some(first) = values.next() else { return self.matches_missing() };
         let HeaderRule::Present(expected) = self.rule else {
@@ -123,6 +123,7 @@ impl HeaderMatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::{RequestHead, ResponseHead};
 
     fn head(lines: &[(&str, &str)]) -> RequestHead {
         let mut head = RequestHead::new(b"GET", b"a.com", b"/");
@@ -153,6 +154,17 @@ mod tests {
         assert!(!exact("a", true, false, Lines::Joined).matches(&none));
         assert!(exact("a", true, true, Lines::Joined).matches(&none));
         assert!(exact("", false, true, Lines::Joined).matches(&none));
+    }
+
+    #[test]
+    fn a_response_is_matched_by_its_lines_and_its_status() {
+        let rule = HeaderRule::Value(StringMatcher::exact("503"));
+        let matcher = HeaderMatcher::new(Name::new(":status"), rule, false, false, Lines::Joined);
+        assert!(matcher.matches(&ResponseHead::new(503)));
+        assert!(!matcher.matches(&ResponseHead::new(502)));
+        let mut answer = ResponseHead::new(200);
+        answer.headers.append(b"x-role", b"admin");
+        assert!(exact("admin", false, false, Lines::Joined).matches(&answer));
     }
 
     #[test]
