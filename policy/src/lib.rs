@@ -5,6 +5,9 @@
 //! plane are compiled into these types by the proxy's `config` module; requests are seen through
 //! [`head`].
 
+pub mod breaker;
+pub mod bulkhead;
 pub mod head;
 pub mod matcher;
+pub mod retry;
 pub mod verdict;

@@ -1,0 +1,3 @@
+//! retries
+mod budget;
+pub use self::budget::RetryBudget;
