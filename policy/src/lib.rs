@@ -8,6 +8,7 @@
 pub mod breaker;
 pub mod bulkhead;
 pub mod head;
+pub mod lb;
 pub mod matcher;
 pub mod retry;
 pub mod verdict;
