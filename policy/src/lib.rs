@@ -11,4 +11,5 @@ pub mod head;
 pub mod lb;
 pub mod matcher;
 pub mod retry;
+pub mod timeout;
 pub mod verdict;
