@@ -5,8 +5,13 @@
 //! plane are compiled into these types by the proxy's `config` module; requests are seen through
 //! [`head`].
 
+pub mod breaker;
+pub mod bulkhead;
 pub mod fraction;
 pub mod head;
+pub mod lb;
 pub mod matcher;
+pub mod retry;
 pub mod route;
+pub mod timeout;
 pub mod verdict;

@@ -200,9 +200,29 @@ impl Headers {
         self.lines.iter().map(|l| (self.bytes(l.name), l.id, self.bytes(l.value)))
     }
 
+    /// Joins the lines of each of these names into one, by commas: the form in which Envoy keeps them.
+    pub fn join_lines(&mut self, ids: impl Fn(Id) -> bool) {
+        let mut seen = [false; 256];
+        let repeated = self.lines.iter().any(|line| {
+            ids(line.id)
+                && seen.get_mut(line.id.index()).is_some_and(|seen| std::mem::replace(seen, true))
+        });
+        if !repeated {
+            return;
+        }
+        for index in 0..self.lines.len() {
+            let Some(id) = self.lines.get(index).map(|line| line.id).filter(|id| ids(*id)) else {
+                continue;
+            };
+            if self.get_all_id(id).nth(1).is_some() {
+                let joined = self.get_all_id(id).collect::<Vec<_>>().join(&b","[..]);
+                self.set(id, &joined);
+            }
+        }
+    }
+
     /// The buffer that holds every name and value, and where the lines lie in it: for a codec that shares one
     /// copy of the bytes among all values. Parts of the buffer may belong to no line any more.
-    #[must_use]
     pub fn layout(&self) -> (&[u8], impl Iterator<Item = (Id, Range<usize>, Range<usize>)>) {
         (&self.buffer, self.lines.iter().map(|l| (l.id, l.name.range(), l.value.range())))
     }
@@ -258,6 +278,13 @@ pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
 }
 
+/// A decimal integer, white space around it and a plus sign allowed (envoy: absl::SimpleAtoi); `None`
+/// for anything else and for what does not fit.
+#[must_use]
+pub fn integer(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
+}
+
 fn span(start: usize, len: usize) -> Span {
     // A buffer never reaches 4 GiB: codecs stop at the limits of the connection manager.
     Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(0) }
@@ -306,6 +333,35 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[1], (b"x-role".to_vec(), b"ops".to_vec()));
         assert_eq!(lines[3], (b"server".to_vec(), b"envoy".to_vec()));
+    }
+
+    #[test]
+    fn integers_are_read_as_envoy_reads_them() {
+        for (text, number) in [
+            ("0", Some(0)),
+            (" +4 ", Some(4)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("++1", None),
+            ("1.5", None),
+            ("1 2", None),
+            ("", None),
+            ("\u{ff}", None),
+        ] {
+            assert_eq!(integer(text.as_bytes()), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_of_some_names_are_joined() {
+        let mut headers = sample();
+        headers.append(b"accept", b"a");
+        headers.append(b"x-role", b"ops");
+        headers.append(b"Accept", b"b");
+        headers.join_lines(|id| id == Id::ACCEPT);
+        assert_eq!(headers.len(), 6);
+        assert_eq!(headers.get(Id::ACCEPT), Some(b"a,b".as_slice()));
     }
 
     #[test]

@@ -53,6 +53,7 @@ known! {
     CONTENT_TYPE = "content-type",
     COOKIE = "cookie",
     DATE = "date",
+    EARLY_DATA = "early-data",
     ETAG = "etag",
     EXPECT = "expect",
     GRPC_MESSAGE = "grpc-message",
@@ -163,6 +164,11 @@ impl Id {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         SPELLING.get(usize::from(self.0)).copied().unwrap_or_default()
+    }
+
+    /// Place of the name in our list, 0 for any other; less than 256.
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
     }
 
     /// True for a name in our list.

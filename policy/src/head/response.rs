@@ -26,11 +26,37 @@ impl ResponseHead {
         self.headers.get(Id::CONTENT_TYPE).is_some_and(is_grpc_content_type)
     }
 
+    /// The three digits of `:status`; empty for a number that no codec lets through.
+    #[must_use]
+    pub fn status_text(&self) -> &'static [u8] {
+        let index = usize::from(self.status).checked_sub(100);
+        index.and_then(|at| STATUS_TEXT.get(at)).map_or(&[], <[u8; 3]>::as_slice)
+    }
+
     /// The number in `grpc-status` of the headers: set in a trailers-only response.
     #[must_use]
     pub fn grpc_status(&self) -> Option<u32> {
         grpc_status(&self.headers)
     }
+}
+
+/// The digits of every status from 100 to 999, so that matchers and logs format none.
+static STATUS_TEXT: [[u8; 3]; 900] = status_texts();
+
+const fn status_texts() -> [[u8; 3]; 900] {
+    let mut texts = [[0; 3]; 900];
+    let mut at = 0;
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+    while at < texts.len() {
+        let status = at + 100;
+        texts[at] = [digit(status / 100), digit(status / 10), digit(status)];
+        at += 1;
+    }
+    texts
+}
+
+const fn digit(value: usize) -> u8 {
+    b'0' + (value % 10) as u8
 }
 
 /// The number in `grpc-status`; `None` if the line is absent or no number.
@@ -103,5 +129,19 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         510 => "Not Extended",
         511 => "Network Authentication Required",
         _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_texts_are_the_digits_of_the_status() {
+        for (status, text) in
+            [(100, "100"), (204, "204"), (599, "599"), (999, "999"), (99, ""), (1000, "")]
+        {
+            assert_eq!(ResponseHead::new(status).status_text(), text.as_bytes());
+        }
     }
 }

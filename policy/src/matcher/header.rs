@@ -5,7 +5,7 @@
 //! Envoy joins before anyone looks (`accept`, `x-forwarded-for`) are the codec's to join, not ours.
 
 use super::string::StringMatcher;
-use crate::head::{Name, RequestHead};
+use crate::head::{Fields, Name};
 
 #[cfg(test)]
 mod tests;
@@ -56,9 +56,9 @@ impl HeaderMatcher {
         self.invert
     }
 
-    /// True if the request satisfies the rule.
+    /// True if the request or response satisfies the rule.
     #[must_use]
-    pub fn matches(&self, head: &RequestHead) -> bool {
+    pub fn matches(&self, head: &impl Fields) -> bool {
         let mut values = head.values(&self.name).peekable();
         if values.peek().is_some() {
             return values.any(|value| self.is_value(value)) != self.invert;

@@ -2,6 +2,7 @@
 //! of the rules share the code, here as in Envoy.
 
 use super::*;
+use crate::head::{RequestHead, ResponseHead};
 use crate::matcher::{Regex, StringRule};
 
 fn head(values: &[&[u8]]) -> RequestHead {
@@ -84,4 +85,17 @@ fn a_value_that_is_not_utf8_is_denied_by_an_inverted_regex() {
     let rule = StringRule::Regex(Regex::new("[a-z]+").unwrap());
     let rule = HeaderRule::Value(StringMatcher::new(rule, false));
     assert!(matcher(rule, true, false).matches(&head(&[b"\xff"])));
+}
+
+#[test]
+fn a_response_is_matched_by_its_lines_and_its_status() {
+    let exact = |name: &str, value: &str| {
+        let rule = HeaderRule::Value(StringMatcher::exact(value));
+        HeaderMatcher::new(Name::new(name), rule, false, false)
+    };
+    assert!(exact(":status", "503").matches(&ResponseHead::new(503)));
+    assert!(!exact(":status", "503").matches(&ResponseHead::new(502)));
+    let mut answer = ResponseHead::new(200);
+    answer.headers.append(b"x-role", b"admin");
+    assert!(exact("x-role", "admin").matches(&answer));
 }
