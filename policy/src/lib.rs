@@ -7,10 +7,12 @@
 
 pub mod breaker;
 pub mod bulkhead;
+mod draw;
 pub mod fraction;
 pub mod head;
 pub mod lb;
 pub mod matcher;
+pub mod outlier;
 pub mod retry;
 pub mod route;
 pub mod timeout;

@@ -6,8 +6,8 @@
 
 use rand::Rng;
 
-use super::below;
 use super::schedule::Schedule;
+use crate::draw::below;
 
 /// A worker's place in the balancers of one cluster. One cursor per worker and cluster, used with
 /// whichever balancer is the newest.

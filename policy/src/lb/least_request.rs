@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::cursor::Slot;
-use super::{Choose, Target, Weights, below};
+use super::{Choose, Target, Weights};
+use crate::draw::below;
 
 /// Hosts that are looked at for one pick at most, so that no configuration makes a pick expensive. Two
 /// choices already give nearly all of the benefit.

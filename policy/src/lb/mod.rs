@@ -131,8 +131,3 @@ impl Default for Policy {
         Self::RoundRobin(RoundRobin)
     }
 }
-
-/// A number below `bound`, 0 if `bound` is 0. Its bias is under 2⁻³² × `bound` and it cannot fail.
-fn below(bound: u32, rng: &mut impl Rng) -> u32 {
-    ((u64::from(rng.next_u32()) * u64::from(bound)) >> 32) as u32
-}

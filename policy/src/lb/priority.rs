@@ -8,7 +8,7 @@
 
 use rand::Rng;
 
-use super::below;
+use crate::draw::below;
 
 /// Which hosts of a priority a share of the load goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

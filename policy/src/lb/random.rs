@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::cursor::Slot;
-use super::{Choose, Target, Weights, below};
+use super::{Choose, Target, Weights};
+use crate::draw::below;
 
 /// A random host, each with the same probability: weights of hosts have no effect, as in Envoy.
 /// Envoy draws priority and host from one number, which favours some hosts when priorities share the

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
 
+use crate::draw::below_u64;
 use crate::head::{Headers, Name, integer};
 
 /// Exponential back-off with full jitter. (envoy: RetryPolicy.RetryBackOff)
@@ -88,8 +89,8 @@ impl ResetFormat {
 
 /// A duration in `[0, bound)`.
 fn below(bound: Duration, rng: &mut impl Rng) -> Duration {
-    let bound = bound.as_nanos().min(u128::from(u64::MAX));
-    Duration::from_nanos(((u128::from(rng.next_u64()) * bound) >> 64) as u64)
+    let bound_ns = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(below_u64(bound_ns, rng))
 }
 
 #[cfg(test)]

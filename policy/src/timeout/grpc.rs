@@ -1,6 +1,8 @@
 //! The header `grpc-timeout`: eight digits at most and a unit.
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>)
 
+use smallvec::SmallVec;
+
 use crate::head::integer;
 
 /// The greatest value of eight digits.
@@ -22,11 +24,13 @@ pub(super) fn parse_ms(value: &[u8]) -> Option<u64> {
 }
 
 /// Milliseconds if they fit in eight digits, else the smallest unit that does, rounded down.
-pub(super) fn format(ms: u64) -> String {
-    let units = [('m', 1), ('S', 1000), ('M', 60_000), ('H', 3_600_000)];
+pub(super) fn format(ms: u64) -> SmallVec<[u8; 16]> {
+    let units = [(b'm', 1), (b'S', 1000), (b'M', 60_000), (b'H', 3_600_000)];
     let fitting = units.into_iter().find(|(_, size)| ms / size <= GREATEST);
-    let (unit, number) = fitting.map_or(('H', GREATEST), |(unit, size)| (unit, ms / size));
-    format!("{number}{unit}")
+    let (unit, number) = fitting.map_or((b'H', GREATEST), |(unit, size)| (unit, ms / size));
+    let mut text = SmallVec::from_slice(itoa::Buffer::new().format(number).as_bytes());
+    text.push(unit);
+    text
 }
 
 #[cfg(test)]
@@ -67,7 +71,7 @@ mod tests {
             (359_999_996_400_000, "99999999H"),
             (u64::MAX, "99999999H"),
         ] {
-            assert_eq!(format(ms), text);
+            assert_eq!(format(ms).as_slice(), text.as_bytes());
             assert!(parse_ms(text.as_bytes()).unwrap() <= ms);
         }
     }

@@ -104,7 +104,7 @@ impl TimeoutPolicy {
             }
         };
         if self.max_stream_duration.is_some() && head.is_grpc() {
-            head.headers.set(Id::GRPC_TIMEOUT, grpc::format(limit_ms).as_bytes());
+            head.headers.set(Id::GRPC_TIMEOUT, &grpc::format(limit_ms));
         }
         Some(Duration::from_millis(limit_ms.min(LONGEST_MS)))
     }
@@ -120,9 +120,8 @@ impl TimeoutPolicy {
             None => self.timeout_ms,
         };
         let route_ms = asked_route_timeout(head, options).unwrap_or(configured_ms);
-        let asked_per_try = head.headers.get(Id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS);
-        let per_try_ms = asked_per_try.and_then(integer).unwrap_or(self.per_try_timeout_ms);
-        head.headers.remove(Id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS);
+        let asked_per_try = take(head, Id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS);
+        let per_try_ms = asked_per_try.unwrap_or(self.per_try_timeout_ms);
         Timeouts {
             route_ms,
             per_try_ms: if route_ms != 0 && per_try_ms >= route_ms { 0 } else { per_try_ms },
@@ -148,9 +147,14 @@ fn asked_route_timeout(head: &mut RequestHead, options: RouterOptions) -> Option
     {
         return integer(expected);
     }
-    let asked = head.headers.get(Id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS).and_then(integer);
-    head.headers.remove(Id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
-    asked
+    take(head, Id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)
+}
+
+/// The number in a header, which is taken off whatever it holds.
+fn take(head: &mut RequestHead, id: Id) -> Option<u64> {
+    let number = integer(head.headers.get(id)?);
+    head.headers.remove(id);
+    number
 }
 
 impl Timeouts {
@@ -194,7 +198,7 @@ impl Timeouts {
             head.headers.set(Id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, text.as_bytes());
         }
         if self.tells_grpc {
-            head.headers.set(Id::GRPC_TIMEOUT, grpc::format(expected_ms).as_bytes());
+            head.headers.set(Id::GRPC_TIMEOUT, &grpc::format(expected_ms));
         }
     }
 }
