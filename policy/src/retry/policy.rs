@@ -54,7 +54,7 @@ impl RetryPolicy {
     /// for this proxy, not for the upstream. Headers of an untrusted client were removed before.
     pub fn begin(&self, head: &mut RequestHead) -> Option<RetryState> {
         let (mut asks, mut is_early_data) = (false, false);
-        for (_, id, _) in head.headers.iter_with_id() {
+        for id in head.headers.ids() {
             asks |= is_retry_header(id);
             is_early_data |= id == Id::EARLY_DATA;
         }

@@ -112,10 +112,10 @@ impl TimeoutPolicy {
     /// The timeouts of a request, from the route and the headers of the request. Takes the headers off
     /// that are meant for this proxy.
     pub fn resolve(&self, head: &mut RequestHead, options: RouterOptions) -> Timeouts {
-        let is_old_grpc = self.max_stream_duration.is_none() && head.is_grpc();
-        let grpc_max_ms = self.max_grpc_timeout_ms.filter(|_| is_old_grpc);
+        let is_replaced = self.max_stream_duration.is_some();
+        let grpc_max_ms = self.max_grpc_timeout_ms.filter(|_| !is_replaced && head.is_grpc());
         let configured_ms = match grpc_max_ms {
-            _ if self.max_stream_duration.is_some() => 0,
+            _ if is_replaced => 0,
             Some(max) => self.grpc_timeout(head, max),
             None => self.timeout_ms,
         };
