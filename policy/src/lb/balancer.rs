@@ -199,44 +199,35 @@ impl<H: Target> Balancer<H> {
     }
 
     fn pick_any(&self, cursor: &mut Cursor, rng: &mut impl Rng) -> Result<Pick<'_, H>, NoHost> {
-        self.choose(cursor, rng).ok_or_else(|| {
-            if self.hosts.is_empty() {
-                NoHost::Empty
-            } else if self.fail_traffic_on_panic && self.priorities.iter().any(|p| p.in_panic) {
-                NoHost::FailedOnPanic
-            } else {
-                NoHost::NoneHealthy
-            }
-        })
+        if self.hosts.is_empty() {
+            return Err(NoHost::Empty);
+        }
+        let share = draw(&self.shares, rng).ok_or(NoHost::NoneHealthy)?;
+        let Share { priority, availability, .. } = share;
+        let level = self.priorities.get(priority as usize).ok_or(NoHost::NoneHealthy)?;
+        let in_panic = level.in_panic;
+        if in_panic && self.fail_traffic_on_panic {
+            return Err(NoHost::FailedOnPanic);
+        }
+        let available = match availability {
+            Availability::Healthy => &level.healthy,
+            Availability::Degraded => &level.degraded,
+        };
+        let chosen = if in_panic { None } else { available.choose_locality(cursor, rng) };
+        let (list, locality) = match chosen {
+            Some(chosen) => (chosen.list, Some(chosen.locality)),
+            None if in_panic => (level.all, None),
+            None => (available.list, None),
+        };
+        let host = self.pick_from(list, cursor, rng).ok_or(NoHost::NoneHealthy)?;
+        Ok(Pick { host, reason: Reason { priority, availability, in_panic, locality } })
     }
 
-    fn choose(&self, cursor: &mut Cursor, rng: &mut impl Rng) -> Option<Pick<'_, H>> {
-        let Share { priority, availability, .. } = draw(&self.shares, rng)?;
-        let level = self.priorities.get(priority as usize)?;
-        let mut reason =
-            Reason { priority, availability, in_panic: level.in_panic, locality: None };
-        let list = if level.in_panic {
-            if self.fail_traffic_on_panic {
-                return None;
-            }
-            level.all
-        } else {
-            let available = match availability {
-                Availability::Healthy => &level.healthy,
-                Availability::Degraded => &level.degraded,
-            };
-            match available.choose_locality(cursor, rng) {
-                Some(chosen) => {
-                    reason.locality = Some(chosen.locality);
-                    chosen.list
-                }
-                None => available.list,
-            }
-        };
+    fn pick_from(&self, list: u32, cursor: &mut Cursor, rng: &mut impl Rng) -> Option<&Arc<H>> {
         let List { range, weights, slot } = self.lists.get(list as usize)?;
         let hosts = self.hosts.get(range.clone()).filter(|hosts| !hosts.is_empty())?;
         let index = self.policy.choose(hosts, *weights, cursor.slot(*slot)?, rng);
-        Some(Pick { host: hosts.get(index as usize)?, reason })
+        hosts.get(index as usize)
     }
 }
 

@@ -35,7 +35,9 @@ pub trait Target {
     /// balancer is built, which has to be done again when it changes.
     fn health(&self) -> Health;
 
-    /// Requests of all workers that the host is serving, or that wait for a connection to it.
+    /// Requests of all workers that the host is serving or that wait for a connection to it. Envoy 1.40
+    /// leaves the waiting ones out by default (runtime `least_request_lb_count_pending_requests`), and
+    /// so goes on sending to a host that accepts no connections.
     fn active_requests(&self) -> u64;
 }
 

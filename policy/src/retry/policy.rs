@@ -51,7 +51,8 @@ impl RetryPolicy {
     /// The state of retries of one request, or `None` if nothing would be retried.
     ///
     /// Merges the `x-envoy-retry-*` headers into the policy and takes them off the request: they are
-    /// for this proxy, not for the upstream. Headers of an untrusted client were removed before.
+    /// for this proxy, not for the upstream. Headers of an untrusted client were removed before, and
+    /// [`crate::timeout::TimeoutPolicy::resolve`] has read the timeout of an attempt.
     pub fn begin(&self, head: &mut RequestHead) -> Option<RetryState> {
         let (mut asks, mut is_early_data) = (false, false);
         for id in head.headers.ids() {
