@@ -1,8 +1,7 @@
 //! Messages of Istio's extensions that `envoy-types` lacks.
 //!
-//! Names and numbers as in `istio.io/api` v1.31.1, which istiod is built with. Extensions that istiod
-//! sends as a `TypedStruct` (peer metadata, metadata exchange) have no message here: the struct is all
-//! there is to read.
+//! Names and numbers as in `istio.io/api` v1.31.1. Extensions that istiod sends as a `TypedStruct` (peer
+//! metadata, metadata exchange) have no message here: the struct is all there is to read.
 
 /// `istio.stats`: the metrics of the mesh. (istio: envoy/extensions/stats/config.proto)
 pub mod stats {
