@@ -79,7 +79,9 @@ impl Substitution {
                         continue;
                     }
                     _ => {
-                        return Err(error("a backslash without a digit in the substitution".into()));
+                        return Err(error(
+                            "a backslash without a digit in the substitution".into(),
+                        ));
                     }
                 },
                 byte => {

@@ -52,6 +52,15 @@ impl StringMatcher {
         &self.rule
     }
 
+    /// The one value that satisfies the rule, if there is only one.
+    #[must_use]
+    pub fn as_exact(&self) -> Option<&[u8]> {
+        match &self.rule {
+            StringRule::Exact(text) if !self.ignore_case => Some(text),
+            _ => None,
+        }
+    }
+
     /// True if `value` satisfies the rule.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
