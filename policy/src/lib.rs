@@ -5,6 +5,7 @@
 //! plane are compiled into these types by the proxy's `config` module; requests are seen through
 //! [`head`].
 
+pub mod authz;
 pub mod head;
 pub mod matcher;
 pub mod verdict;
