@@ -6,6 +6,8 @@
 //! [`head`].
 
 pub mod authz;
+pub mod cors;
+pub mod fraction;
 pub mod head;
 pub mod matcher;
 pub mod verdict;
