@@ -7,6 +7,7 @@
 
 pub mod authz;
 pub mod cors;
+pub mod fault;
 pub mod fraction;
 pub mod head;
 pub mod matcher;
