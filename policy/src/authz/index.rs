@@ -1,6 +1,6 @@
 //! Which policies can match a request at all.
 //!
-//! Most policies name the peers they are about, or the paths: `sa/sleep` may, `/admin` may not. Such a
+//! Most policies name the peers they are about, or the paths: `sa/sleep` may, `/admin*` may not. Such a
 //! policy is found by that name, and only policies that name neither are tried on every request.
 //! Candidates come in the order of policies, so that the first match is the one a walk over all of them
 //! would find. Called by [`super::Rules`].
@@ -15,14 +15,15 @@ use super::principal::PrincipalTest;
 use super::rbac::Policy;
 use super::request::Request;
 use super::rule::Node;
+use crate::matcher::StringMatcher;
 
-/// Positions of policies by a name that they require.
-type ByName = BTreeMap<Box<[u8]>, Vec<u32>>;
+/// Positions of policies, ascending.
+type Positions = SmallVec<[u32; 16]>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    peers: ByName,
-    paths: ByName,
+    peers: Names,
+    paths: Names,
     others: Vec<u32>,
 }
 
@@ -31,17 +32,17 @@ impl Index {
     pub(super) fn new(policies: &[Policy]) -> Self {
         let required: Vec<_> =
             policies.iter().map(|policy| (peers(policy), paths(policy))).collect();
-        let peer_use = count(required.iter().filter_map(|(peers, _)| peers.as_deref()));
-        let path_use = count(required.iter().filter_map(|(_, paths)| paths.as_deref()));
+        let peer_use = Uses::count(required.iter().filter_map(|(peers, _)| peers.as_deref()));
+        let path_use = Uses::count(required.iter().filter_map(|(_, paths)| paths.as_deref()));
         let mut index = Self::default();
         for (position, (peers, paths)) in (0_u32..).zip(&required) {
-            let by_peer = peers.as_deref().map(|names| (most_used(names, &peer_use), names));
-            let by_path = paths.as_deref().map(|names| (most_used(names, &path_use), names));
+            let by_peer = peers.as_deref().map(|names| (peer_use.most(names), names));
+            let by_path = paths.as_deref().map(|names| (path_use.most(names), names));
             match (by_peer, by_path) {
                 (Some((peer, names)), by_path) if by_path.is_none_or(|(path, _)| peer <= path) => {
-                    file(&mut index.peers, names, position);
+                    index.peers.file(names, position);
                 }
-                (_, Some((_, names))) => file(&mut index.paths, names, position),
+                (_, Some((_, names))) => index.paths.file(names, position),
                 _ => index.others.push(position),
             }
         }
@@ -50,14 +51,12 @@ impl Index {
 
     /// The positions of policies that may match `request`, ascending.
     pub(super) fn candidates(&self, request: &Request<'_>) -> Candidates<'_> {
-        let mut named: SmallVec<[u32; 16]> = SmallVec::new();
+        let mut named = Positions::new();
         if let Some(peer) = request.peer.filter(|_| !self.peers.is_empty()) {
-            for name in peer.names() {
-                named.extend_from_slice(of(&self.peers, name.as_bytes()));
-            }
+            peer.names().for_each(|name| self.peers.find(name.as_bytes(), &mut named));
         }
         if let Some(path) = path(request).filter(|_| !self.paths.is_empty()) {
-            named.extend_from_slice(of(&self.paths, path));
+            self.paths.find(path, &mut named);
         }
         named.sort_unstable();
         named.dedup();
@@ -83,25 +82,94 @@ impl Iterator for Candidates<'_> {
     }
 }
 
-fn peers(policy: &Policy) -> Option<Vec<&[u8]>> {
+/// A name that a subject has to have, or to begin with. Never empty.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Name<'r> {
+    Exact(&'r [u8]),
+    Prefix(&'r [u8]),
+}
+
+/// Positions by the names that policies require.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    exact: BTreeMap<Box<[u8]>, Vec<u32>>,
+    prefixes: BTreeMap<Box<[u8]>, Vec<u32>>,
+    /// Lengths that prefixes have, ascending.
+    lengths: Vec<usize>,
+}
+
+impl Names {
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty()
+    }
+
+    fn file(&mut self, names: &[Name<'_>], position: u32) {
+        for name in names {
+            let positions = match *name {
+                Name::Exact(text) => self.exact.entry(text.into()).or_default(),
+                Name::Prefix(text) => {
+                    if let Err(at) = self.lengths.binary_search(&text.len()) {
+                        self.lengths.insert(at, text.len());
+                    }
+                    self.prefixes.entry(text.into()).or_default()
+                }
+            };
+            positions.push(position);
+        }
+    }
+
+    fn find(&self, value: &[u8], out: &mut Positions) {
+        if value.is_empty() {
+            return;
+        }
+        let exact = self.exact.get(value).into_iter();
+        let starts = self.lengths.iter().map_while(|length| value.get(..*length));
+        let prefixes = starts.filter_map(|start| self.prefixes.get(start));
+        exact.chain(prefixes).for_each(|positions| out.extend_from_slice(positions));
+    }
+}
+
+/// How many policies require each name.
+struct Uses<'r>(BTreeMap<Name<'r>, usize>);
+
+impl<'r> Uses<'r> {
+    fn count(names: impl Iterator<Item = &'r [Name<'r>]>) -> Self {
+        let mut uses = BTreeMap::new();
+        names.flatten().for_each(|name| *uses.entry(*name).or_insert(0) += 1);
+        Self(uses)
+    }
+
+    fn most(&self, names: &[Name<'_>]) -> usize {
+        names.iter().filter_map(|name| self.0.get(name).copied()).max().unwrap_or_default()
+    }
+}
+
+fn peers(policy: &Policy) -> Option<Vec<Name<'_>>> {
     required(policy.principal.node(), &|test| match test {
-        PrincipalTest::AuthenticatedAs(matcher) => matcher.as_exact(),
+        PrincipalTest::AuthenticatedAs(matcher) => name(matcher),
         _ => None,
     })
 }
 
-fn paths(policy: &Policy) -> Option<Vec<&[u8]>> {
+fn paths(policy: &Policy) -> Option<Vec<Name<'_>>> {
     required(policy.permission.node(), &|test| match test {
-        PermissionTest::UrlPath(matcher) => matcher.as_exact(),
+        PermissionTest::UrlPath(matcher) => name(matcher),
         _ => None,
     })
 }
 
-/// Names of which the subject must have one for the rule to hold; `None` if it may hold for any subject.
+fn name(matcher: &StringMatcher) -> Option<Name<'_>> {
+    let exact = matcher.as_exact().map(Name::Exact);
+    let name = exact.or_else(|| matcher.as_prefix().map(Name::Prefix))?;
+    let (Name::Exact(text) | Name::Prefix(text)) = name;
+    (!text.is_empty()).then_some(name)
+}
+
+/// Names of which the subject has one whenever the rule holds; `None` if it may hold for any subject.
 fn required<'r, T>(
     node: &'r Node<T>,
-    name: &impl Fn(&'r T) -> Option<&'r [u8]>,
-) -> Option<Vec<&'r [u8]>> {
+    name: &impl Fn(&'r T) -> Option<Name<'r>>,
+) -> Option<Vec<Name<'r>>> {
     match node {
         Node::Any | Node::Not(_) => None,
         Node::Test(test) => name(test).map(|name| vec![name]),
@@ -111,29 +179,4 @@ fn required<'r, T>(
             each.map(|names| names.concat())
         }
     }
-}
-
-fn count<'r>(all: impl Iterator<Item = &'r [&'r [u8]]>) -> BTreeMap<&'r [u8], usize> {
-    let mut uses = BTreeMap::new();
-    for name in all.flatten() {
-        *uses.entry(*name).or_insert(0) += 1;
-    }
-    uses
-}
-
-fn most_used(names: &[&[u8]], uses: &BTreeMap<&[u8], usize>) -> usize {
-    names.iter().filter_map(|name| uses.get(name).copied()).max().unwrap_or_default()
-}
-
-fn file(index: &mut ByName, names: &[&[u8]], position: u32) {
-    for name in names {
-        let positions = index.entry((*name).into()).or_default();
-        if positions.last() != Some(&position) {
-            positions.push(position);
-        }
-    }
-}
-
-fn of<'a>(index: &'a ByName, name: &[u8]) -> &'a [u32] {
-    index.get(name).map_or(&[], Vec::as_slice)
 }

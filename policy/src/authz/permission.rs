@@ -80,6 +80,15 @@ impl Test for PermissionTest {
             }
         })
     }
+
+    fn is_costly(&self) -> bool {
+        match self {
+            Self::UriTemplate(_) => true,
+            Self::Header(matcher) => matcher.is_regex(),
+            Self::UrlPath(matcher) | Self::RequestedServerName(matcher) => matcher.is_regex(),
+            Self::DestinationIp(_) | Self::DestinationPort(_) => false,
+        }
+    }
 }
 
 fn destination(request: &Request<'_>) -> Option<IpAddr> {

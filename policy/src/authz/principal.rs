@@ -43,6 +43,17 @@ impl Test for PrincipalTest {
             Self::UrlPath(matcher) => matcher.matches(path(request)?),
         })
     }
+
+    fn is_costly(&self) -> bool {
+        match self {
+            Self::AuthenticatedAs(matcher) | Self::UrlPath(matcher) => matcher.is_regex(),
+            Self::Header(matcher) => matcher.is_regex(),
+            Self::Authenticated
+            | Self::SourceIp(_)
+            | Self::DirectRemoteIp(_)
+            | Self::RemoteIp(_) => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Policy {
     pub(super) name: Box<str>,
     pub(super) permission: Permission,
     pub(super) principal: Principal,
+    /// The principal runs regular expressions and the permission none.
+    principal_last: bool,
 }
 
 impl Policy {
@@ -50,15 +52,16 @@ impl Policy {
             let what = if permissions.is_empty() { "permissions" } else { "principals" };
             return Err(RuleError::Empty(what));
         }
-        Ok(Self {
-            name: name.into(),
-            permission: Rule::one_of(permissions)?,
-            principal: Rule::one_of(principals)?,
-        })
+        let (permission, principal) = (Rule::one_of(permissions)?, Rule::one_of(principals)?);
+        let principal_last = principal.is_costly() && !permission.is_costly();
+        Ok(Self { name: name.into(), permission, principal, principal_last })
     }
 
     fn matches(&self, request: &Request<'_>, unasked: Unasked) -> bool {
-        self.principal.holds(request, unasked) && self.permission.holds(request, unasked)
+        let principal = || self.principal.holds(request, unasked);
+        (self.principal_last || principal())
+            && self.permission.holds(request, unasked)
+            && (!self.principal_last || principal())
     }
 }
 

@@ -12,6 +12,9 @@ pub const MAX_DEPTH: u8 = 100;
 pub trait Test {
     /// The answer; `None` if the question makes no sense, as for a header of a TCP connection.
     fn ask(&self, request: &Request<'_>) -> Option<bool>;
+
+    /// True if answering runs a regular expression: such tests are better asked last.
+    fn is_costly(&self) -> bool;
 }
 
 /// A boolean rule over tests of type `T`.
@@ -107,6 +110,11 @@ impl<T: Test> Rule<T> {
     pub(super) fn holds(&self, request: &Request<'_>, unasked: Unasked) -> bool {
         self.node.holds(request, unasked)
     }
+
+    /// True if a test in the rule is costly.
+    pub(super) fn is_costly(&self) -> bool {
+        self.node.is_costly()
+    }
 }
 
 impl<T: Test> Node<T> {
@@ -117,6 +125,15 @@ impl<T: Test> Node<T> {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(request, unasked)),
             Self::OneOf(nodes) => nodes.iter().any(|node| node.holds(request, unasked)),
             Self::Not(node) => !node.holds(request, unasked.negated()),
+        }
+    }
+
+    fn is_costly(&self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Test(test) => test.is_costly(),
+            Self::All(nodes) | Self::OneOf(nodes) => nodes.iter().any(Self::is_costly),
+            Self::Not(node) => node.is_costly(),
         }
     }
 }

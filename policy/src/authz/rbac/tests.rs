@@ -32,9 +32,12 @@ fn path(text: &str) -> Permission {
     PermissionTest::UrlPath(StringMatcher::exact(text)).into()
 }
 
+fn prefix(text: &str) -> StringMatcher {
+    StringMatcher::new(StringRule::Prefix(text.as_bytes().into()), false)
+}
+
 fn path_prefix(text: &str) -> Permission {
-    let rule = StringRule::Prefix(text.as_bytes().into());
-    PermissionTest::UrlPath(StringMatcher::new(rule, false)).into()
+    PermissionTest::UrlPath(prefix(text)).into()
 }
 
 fn peer_is(name: &str) -> Principal {
@@ -311,7 +314,7 @@ fn random_permission(rng: &mut StdRng, depth: u8) -> Permission {
     let leaf = if depth == 0 { 5 } else { 8 };
     match rng.random_range(0..leaf) {
         0 | 1 => path(&format!("/{}", rng.random_range(0..4))),
-        2 => path_prefix(&format!("/{}", rng.random_range(0..4))),
+        2 => path_prefix(["/", "/1", "/12"][rng.random_range(0..3)]),
         3 => method(["GET", "POST"][rng.random_range(0..2)]),
         4 => Rule::any(),
         5 => not(random_permission(rng, depth - 1)),
@@ -321,13 +324,14 @@ fn random_permission(rng: &mut StdRng, depth: u8) -> Permission {
 }
 
 fn random_principal(rng: &mut StdRng, depth: u8) -> Principal {
-    let leaf = if depth == 0 { 4 } else { 7 };
+    let leaf = if depth == 0 { 5 } else { 8 };
     match rng.random_range(0..leaf) {
-        0 | 1 => peer_is(&format!("{}", rng.random_range(0..4))),
-        2 => PrincipalTest::AuthenticatedAs(regex("[01]")).into(),
-        3 => Rule::any(),
-        4 => not(random_principal(rng, depth - 1)),
-        5 => all((0..2).map(|_| random_principal(rng, depth - 1)).collect()),
+        0 | 1 => peer_is(["", "1", "2", "12"][rng.random_range(0..4)]),
+        2 => PrincipalTest::AuthenticatedAs(prefix(["1", "12"][rng.random_range(0..2)])).into(),
+        3 => PrincipalTest::AuthenticatedAs(regex("[01]+")).into(),
+        4 => Rule::any(),
+        5 => not(random_principal(rng, depth - 1)),
+        6 => all((0..2).map(|_| random_principal(rng, depth - 1)).collect()),
         _ => one_of((0..2).map(|_| random_principal(rng, depth - 1)).collect()),
     }
 }
@@ -343,8 +347,8 @@ fn the_index_finds_the_policy_that_a_walk_finds() {
         });
         let rules = rules(action, policies.collect());
         for _ in 0..10 {
-            let head = get(&format!("/{}", rng.random_range(0..5)));
-            let mut name = || format!("{}", rng.random_range(0..5)).into();
+            let head = get(&format!("/{}", rng.random_range(0..15)));
+            let mut name = || ["", "0", "1", "12", "123"][rng.random_range(0..5)].into();
             let peer = PeerIdentity {
                 uri_sans: [name(), name()].into(),
                 dns_sans: [].into(),

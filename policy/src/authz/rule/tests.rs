@@ -9,6 +9,10 @@ impl Test for Answer {
     fn ask(&self, _: &Request<'_>) -> Option<bool> {
         self.0
     }
+
+    fn is_costly(&self) -> bool {
+        false
+    }
 }
 
 fn holds(rule: &Rule<Answer>, unasked: Unasked) -> bool {
