@@ -124,7 +124,7 @@ impl CorsPolicy {
         decision
     }
 
-    /// Marks the response to a granted request. (Fetch §3.3.3)
+    /// Marks the response to a granted request: a header that is there is replaced in its place.
     pub fn mark(&self, granted: &Granted, response: &mut ResponseHead) {
         let headers = &mut response.headers;
         headers.set(Id::ACCESS_CONTROL_ALLOW_ORIGIN, &granted.0);

@@ -7,7 +7,7 @@
 
 mod tell;
 
-use self::tell::{Tell, list, shown};
+use self::tell::{ABSENT, Tell, list, shown};
 use super::rbac::{Action, Policy, Rules};
 use super::request::Request;
 use super::rule::{Node, Unasked};
@@ -93,9 +93,13 @@ impl Asking<'_> {
         if first.ask(self.request).is_none() {
             return format!("{subject} is unknown here");
         }
+        let (actual, excluded) = (first.actual(self.request), first.is_inverted() != negated);
+        if excluded && actual == ABSENT {
+            return format!("{subject} is absent");
+        }
         let wanted: Vec<String> = tests.iter().map(|test| test.wanted()).collect();
-        let is = if first.is_inverted() == negated { "is not" } else { "is" };
-        format!("{subject} {} {is} in [{}]", first.actual(self.request), list(&wanted, ", "))
+        let is = if excluded { "is" } else { "is not" };
+        format!("{subject} {actual} {is} in [{}]", list(&wanted, ", "))
     }
 }
 

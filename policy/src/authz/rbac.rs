@@ -135,6 +135,12 @@ impl Decision<'_> {
         format!("rbac_access_denied_matched_policy[{}]", name.replace(white, "_"))
     }
 
+    /// `<prefix>enforced_engine_result` or `<prefix>shadow_engine_result` in the filter's metadata.
+    #[must_use]
+    pub const fn engine_result(&self) -> &'static str {
+        if self.allowed { "allowed" } else { "denied" }
+    }
+
     /// `access_log_hint` in the metadata `envoy.common`, which only [`Action::Log`] sets, and only by
     /// enforced rules.
     #[must_use]

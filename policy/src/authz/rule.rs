@@ -5,7 +5,7 @@
 
 use super::request::Request;
 
-/// How deep rules may nest: as deep as the protobuf decoder of any Envoy follows.
+/// How deep rules may nest. Protobuf decoders stop at as many messages, so no rule that arrives is refused.
 pub const MAX_DEPTH: u8 = 100;
 
 /// One question about a request.

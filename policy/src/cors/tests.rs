@@ -126,7 +126,8 @@ fn the_response_to_an_allowed_origin_is_marked() {
     ];
     let no_method = request("OPTIONS", &[("origin", A)]);
     let empty_method = request("OPTIONS", &[("origin", A), ("access-control-request-method", "")]);
-    for head in [get(A), no_method, empty_method] {
+    let no_preflight = request("GET", &[("origin", A), ("access-control-request-method", "PUT")]);
+    for head in [get(A), no_method, empty_method, no_preflight] {
         assert_eq!(marked(&full, &head).unwrap(), expected, "{head:?}");
     }
     let bare = policy([CorsLevel { allow_origins: vec![prefix("https")], ..CorsLevel::default() }]);

@@ -1,4 +1,5 @@
-//! Requests and the faults that Envoy 1.40 injected.
+//! Requests and the faults that Envoy 1.40 injected. Ours alone are numbers that leave their type, which
+//! Envoy wraps around, and durations that no message can hold.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;

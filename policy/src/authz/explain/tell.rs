@@ -14,6 +14,9 @@ use crate::matcher::{CidrSet, HeaderMatcher, HeaderRule, StringMatcher, StringRu
 /// Bytes of one name or value that are printed.
 const LONGEST_VALUE: usize = 96;
 
+/// What is printed for nothing.
+pub(super) const ABSENT: &str = "(absent)";
+
 /// Elements of one list that are printed.
 const LONGEST_LIST: usize = 5;
 
@@ -160,7 +163,7 @@ fn plain(value: Option<impl ToString>) -> String {
 
 /// Bytes from outside, escaped and cut.
 pub(super) fn shown(value: Option<&[u8]>) -> String {
-    let Some(value) = value else { return "(absent)".to_owned() };
+    let Some(value) = value else { return ABSENT.to_owned() };
     let cut = value.get(..LONGEST_VALUE);
     let mut text: String = String::from_utf8_lossy(cut.unwrap_or(value))
         .chars()

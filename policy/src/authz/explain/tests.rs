@@ -135,6 +135,7 @@ fn every_kind_of_test_has_its_words() {
     for (permission, reason) in [
         (role(false, "admin").into(), "header x-role user; guest is not in [admin]"),
         (role(true, "user").into(), "header x-role user; guest is in [user]"),
+        (PermissionTest::Header(header("x-no", "a", true)).into(), "header x-no is absent"),
         (not(role(false, "user").into()), "header x-role user; guest is in [user]"),
         (not(role(true, "x").into()), "header x-role user; guest is not in [x]"),
         (PermissionTest::Header(present).into(), "header x-no (absent) is not in [*]"),

@@ -181,6 +181,7 @@ fn what_each_action_does_with_a_match_and_without() {
         assert_eq!(decision.allowed, allowed, "{action:?} {matching:?}");
         assert_eq!(decision.policy, matching.filter(|holds| *holds).map(|_| "p"));
         assert_eq!(decision.access_log_hint(), hint);
+        assert_eq!(decision.engine_result(), if allowed { "allowed" } else { "denied" });
         if !allowed && action == Action::Allow {
             assert_eq!(decision.details(), "rbac_access_denied_matched_policy[none]");
         }
