@@ -29,6 +29,12 @@ impl Fraction {
         Self { numerator, denominator }
     }
 
+    /// The share with a smaller numerator, if `numerator` is smaller.
+    #[must_use]
+    pub const fn at_most(self, numerator: u32) -> Self {
+        if numerator < self.numerator { Self { numerator, ..self } } else { self }
+    }
+
     /// True for the requests whose random value falls into the share.
     #[must_use]
     pub const fn holds(self, random: u64) -> bool {
@@ -59,5 +65,8 @@ mod tests {
             assert_eq!(held, numerator as usize, "{fraction:?}");
         }
         assert!(Fraction::new(200, Denominator::Hundred).holds(u64::MAX));
+        let half = Fraction::new(50, Denominator::Hundred);
+        assert_eq!(half.at_most(20), Fraction::new(20, Denominator::Hundred));
+        assert_eq!(half.at_most(80), half);
     }
 }

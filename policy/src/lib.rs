@@ -5,9 +5,12 @@
 //! plane are compiled into these types by the proxy's `config` module; requests are seen through
 //! [`head`].
 
+pub mod authz;
 pub mod breaker;
 pub mod bulkhead;
+pub mod cors;
 mod draw;
+pub mod fault;
 pub mod fraction;
 pub mod head;
 pub mod lb;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// Address ranges, sorted for search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,11 +12,16 @@ pub struct CidrSet {
 }
 
 impl CidrSet {
-    /// Ranges inside others are dropped.
+    /// Ranges inside others are dropped. A range of IPv4 addresses in IPv6 clothes becomes one of IPv4.
     #[must_use]
     pub fn new(ranges: impl IntoIterator<Item = IpNet>) -> Self {
-        let ranges: Vec<IpNet> = ranges.into_iter().map(|range| range.trunc()).collect();
+        let ranges: Vec<IpNet> = ranges.into_iter().map(|range| unmapped(range.trunc())).collect();
         Self { ranges: IpNet::aggregate(&ranges).into() }
+    }
+
+    /// The ranges in order.
+    pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
+        self.ranges.iter()
     }
 
     /// True without ranges.
@@ -37,15 +42,35 @@ impl CidrSet {
     }
 }
 
+/// `::ffff:10.0.0.0/104` as `10.0.0.0/8`: addresses are compared as IPv4, so the range must be, too.
+fn unmapped(range: IpNet) -> IpNet {
+    let prefix_len = range.prefix_len().checked_sub(96);
+    match (range.network().to_canonical(), prefix_len) {
+        (IpAddr::V4(network), Some(prefix_len)) if range.network().is_ipv6() => {
+            Ipv4Net::new(network, prefix_len).map_or(range, IpNet::V4)
+        }
+        _ => range,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn holds_addresses_of_both_families() {
-        let nets = ["10.0.0.0/8", "10.1.0.0/16", "192.168.1.7/32", "fd00::/8", "1.2.3.4/24"];
+        let nets = [
+            "10.0.0.0/8",
+            "10.1.0.0/16",
+            "192.168.1.7/32",
+            "fd00::/8",
+            "1.2.3.4/24",
+            "::ffff:5.0.0.0/104",
+        ];
         let set = CidrSet::new(nets.iter().map(|net| net.parse().unwrap()));
-        for inside in ["10.255.0.1", "192.168.1.7", "fd12::1", "::ffff:10.0.0.1", "1.2.3.200"] {
+        for inside in
+            ["10.255.0.1", "192.168.1.7", "fd12::1", "::ffff:10.0.0.1", "1.2.3.200", "5.1.1.1"]
+        {
             assert!(set.contains(inside.parse().unwrap()), "{inside}");
         }
         for outside in ["11.0.0.0", "9.255.255.255", "192.168.1.8", "fe80::1", "0.0.0.0"] {

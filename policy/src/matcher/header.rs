@@ -56,6 +56,12 @@ impl HeaderMatcher {
         self.invert
     }
 
+    /// True if the rule is a regular expression.
+    #[must_use]
+    pub const fn is_regex(&self) -> bool {
+        matches!(&self.rule, HeaderRule::Value(matcher) if matcher.is_regex())
+    }
+
     /// True if the request or response satisfies the rule.
     #[must_use]
     pub fn matches(&self, head: &impl Fields) -> bool {

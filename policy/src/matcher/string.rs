@@ -52,6 +52,30 @@ impl StringMatcher {
         &self.rule
     }
 
+    /// True if the rule is a regular expression.
+    #[must_use]
+    pub const fn is_regex(&self) -> bool {
+        matches!(self.rule, StringRule::Regex(_))
+    }
+
+    /// The one value that satisfies the rule, if there is only one.
+    #[must_use]
+    pub fn as_exact(&self) -> Option<&[u8]> {
+        match &self.rule {
+            StringRule::Exact(text) if !self.ignore_case => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What every value that satisfies the rule begins with, if that is all that is asked of it.
+    #[must_use]
+    pub fn as_prefix(&self) -> Option<&[u8]> {
+        match &self.rule {
+            StringRule::Prefix(text) if !self.ignore_case => Some(text),
+            _ => None,
+        }
+    }
+
     /// True if `value` satisfies the rule.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
