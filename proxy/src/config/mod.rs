@@ -1,0 +1,5 @@
+//! Configuration: the only place where messages become types of ours.
+
+mod snapshot;
+
+pub use snapshot::{ClusterHandle, Snapshot};

@@ -1,0 +1,384 @@
+//! The upstream end of an HTTP/1 connection: writes one request at a time and reads its response.
+//!
+//! A [`ClientStream`] moves both directions whenever it is polled, so that a long upload and an early response do not wait
+//! for each other. Afterwards it gives the connection back, but only if both directions ended cleanly and no unread byte
+//! waits: anything else could hand one client's response to another.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use outrigger_policy::head::{Headers, RequestHead, ResponseHead};
+use outrigger_policy::verdict::CauseCode;
+use tokio::io::AsyncWrite;
+
+use super::decoder::{BodyDecoder, Decoded};
+use super::encode;
+use super::error::HeadError;
+use super::framing::BodyLength;
+use super::response::{ParsedResponse, parse_response};
+use super::scan::{HeadScan, head_end};
+use crate::body::{Body, Frame, PollFrame};
+use crate::failure::{Failure, FailureKind};
+use crate::net::{Io, with_scratch};
+
+/// Bytes of the request that wait for the socket before its body is polled again.
+const OUTPUT_HIGH_WATER: usize = 64 * 1024;
+
+/// A connection to an upstream host, between requests.
+#[derive(Debug)]
+pub struct ClientConnection {
+    io: Io,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+    needs_flush: bool,
+    received: u64,
+    sent: u64,
+}
+
+/// What a connection accepts of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseLimits {
+    /// Bytes of a head.
+    pub head_bytes: usize,
+    /// Lines of a head.
+    pub headers: usize,
+}
+
+/// How the request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    /// The body is still being sent.
+    Sending,
+    /// An upgrade: no byte of the client goes up before the upstream agreed.
+    Held,
+    /// All of it was handed to the socket's buffer.
+    Sent,
+    /// The socket refused more; a response may still come.
+    Refused,
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct ClientStream {
+    connection: ClientConnection,
+    body: Body,
+    body_length: BodyLength,
+    upload: Upload,
+    scan: HeadScan,
+    limits: ResponseLimits,
+    is_head_request: bool,
+    decoder: BodyDecoder,
+    /// The response's head said that the connection ends.
+    keep_alive: bool,
+    has_head: bool,
+    is_broken: bool,
+    body_received: u64,
+    body_sent: u64,
+}
+
+impl ClientConnection {
+    /// A connection that has just been made.
+    #[must_use]
+    pub const fn new(io: Io) -> Self {
+        Self {
+            io,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            needs_flush: false,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// True if the peer has closed, or has sent what nobody asked for: not fit for a request.
+    pub fn poll_is_stale(&mut self, cx: &mut Context<'_>) -> bool {
+        !self.input.is_empty() || self.poll_fill(cx).is_ready()
+    }
+
+    /// Bytes read and written since this was last asked.
+    pub fn take_traffic(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.received), std::mem::take(&mut self.sent))
+    }
+
+    /// The stream below.
+    #[must_use]
+    pub const fn io(&self) -> &Io {
+        &self.io
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        with_scratch(|scratch| {
+            let length = ready!(self.io.poll_read_into(cx, scratch))?;
+            self.received += length as u64;
+            self.input.extend_from_slice(scratch.get(..length).unwrap_or_default());
+            Poll::Ready(Ok(length))
+        })
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(bytes) = self.output.get(self.written..).filter(|b| !b.is_empty()) {
+            let length = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+            if length == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += length;
+            self.sent += length as u64;
+        }
+        if self.written > 0 {
+            self.output = Vec::new();
+            self.written = 0;
+            self.needs_flush = true;
+        }
+        if self.needs_flush {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn consume(&mut self, length: usize) {
+        if length >= self.input.len() {
+            self.input = Vec::new();
+        } else {
+            self.input.drain(..length);
+        }
+    }
+}
+
+impl ClientStream {
+    /// Starts a request; nothing is written before the first poll.
+    #[must_use]
+    pub fn new(
+        mut connection: ClientConnection,
+        head: &RequestHead,
+        extra: &[(&str, &[u8])],
+        body: Body,
+        body_length: BodyLength,
+        limits: ResponseLimits,
+    ) -> Self {
+        encode::request_head(&mut connection.output, head, extra);
+        let upload = match body_length {
+            BodyLength::UntilClose => Upload::Held,
+            BodyLength::Exact(0) => Upload::Sent,
+            _ => Upload::Sending,
+        };
+        Self {
+            connection,
+            body,
+            body_length,
+            upload,
+            scan: HeadScan::default(),
+            limits,
+            is_head_request: head.is_head(),
+            decoder: BodyDecoder::default(),
+            keep_alive: false,
+            has_head: false,
+            is_broken: false,
+            body_received: 0,
+            body_sent: 0,
+        }
+    }
+
+    /// The next head: interim ones (1xx) first, then the final one.
+    pub fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Headers,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        self.poll_request(cx)?;
+        loop {
+            let connection = &mut self.connection;
+            match head_end(&connection.input, &mut self.scan, self.limits.head_bytes) {
+                Ok(Some(length)) => {
+                    let head = connection.input.get(..length).unwrap_or_default();
+                    let parsed = parse_response(
+                        head,
+                        self.limits.headers,
+                        self.is_head_request,
+                        std::mem::take(spare),
+                    );
+                    self.connection.consume(length);
+                    self.scan = HeadScan::default();
+                    return Poll::Ready(match parsed {
+                        Ok(response) => Ok(self.accept_head(response)),
+                        Err(error) => Err(self.refuse_head(error)),
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(self.refuse_head(error))),
+            }
+            match ready!(self.connection.poll_fill(cx)) {
+                Ok(0) | Err(_) => {
+                    self.is_broken = true;
+                    let kind = if self.connection.input.is_empty() {
+                        FailureKind::ConnectionTermination
+                    } else {
+                        FailureKind::ProtocolError
+                    };
+                    return Poll::Ready(Err(Failure::of(kind, CauseCode::UpstreamClosed)));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The next piece of the response's body.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> PollFrame {
+        if let Err(failure) = self.poll_request(cx) {
+            return Poll::Ready(Some(Err(Box::new(failure))));
+        }
+        if self.body_length == BodyLength::UntilClose && self.is_request_sent() {
+            // The client left the tunnel: the other direction has no reader.
+            self.decoder = BodyDecoder::default();
+            return Poll::Ready(None);
+        }
+        loop {
+            match self.decoder.decode(&self.connection.input) {
+                Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
+                Ok(Decoded::End { skip, trailers }) => {
+                    self.connection.consume(skip);
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
+                }
+                Ok(Decoded::Data { skip, len }) => {
+                    let input = &self.connection.input;
+                    let data =
+                        Bytes::copy_from_slice(input.get(skip..skip + len).unwrap_or_default());
+                    self.connection.consume(skip + len);
+                    self.body_received += data.len() as u64;
+                    return Poll::Ready(Some(Ok(Frame::Data(data))));
+                }
+                Ok(Decoded::NeedMore) => self.connection.input.clear(),
+            }
+            match ready!(self.connection.poll_fill(cx)) {
+                Ok(0) | Err(_) if self.decoder.end_of_input().is_ok() => {
+                    self.is_broken = true;
+                    return Poll::Ready(None);
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Sends what can be sent of the request.
+    ///
+    /// # Errors
+    /// If the client's body failed: the request cannot be finished.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        loop {
+            let flushed = match self.connection.poll_flush(cx) {
+                Poll::Pending => false,
+                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_)) => {
+                    // The upstream may have answered before it closed: the reading side finds out.
+                    self.upload = Upload::Refused;
+                    self.connection.output = Vec::new();
+                    self.connection.written = 0;
+                    return Ok(());
+                }
+            };
+            let waiting = self.connection.output.len() - self.connection.written;
+            if self.upload != Upload::Sending || (!flushed && waiting > OUTPUT_HIGH_WATER) {
+                return Ok(());
+            }
+            match self.body.poll_frame(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Some(Ok(Frame::Data(bytes)))) => {
+                    self.body_sent += bytes.len() as u64;
+                    encode::data(&mut self.connection.output, self.body_length, &bytes);
+                }
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => {
+                    self.end_upload(Some(&trailers))
+                }
+                Poll::Ready(None) => self.end_upload(None),
+                Poll::Ready(Some(Err(failure))) => {
+                    self.is_broken = true;
+                    return Err(*failure);
+                }
+            }
+            if !flushed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// True once the response's body was read to its end.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        self.has_head && self.decoder.is_done()
+    }
+
+    /// True once the whole request is with the socket.
+    #[must_use]
+    pub fn is_request_sent(&self) -> bool {
+        self.upload == Upload::Sent && self.connection.output.is_empty()
+    }
+
+    /// True if no byte of this request was written.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        self.connection.written == 0 && !self.connection.output.is_empty()
+    }
+
+    /// Bytes of the request's body sent and of the response's body received.
+    #[must_use]
+    pub const fn body_traffic(&self) -> (u64, u64) {
+        (self.body_sent, self.body_received)
+    }
+
+    /// The connection below.
+    pub const fn connection_mut(&mut self) -> &mut ClientConnection {
+        &mut self.connection
+    }
+
+    /// The connection, and whether it may carry another request.
+    #[must_use]
+    pub fn finish(self) -> (ClientConnection, bool) {
+        let is_clean = self.keep_alive
+            && !self.is_broken
+            && self.is_end()
+            && self.is_request_sent()
+            && self.connection.input.is_empty();
+        (self.connection, is_clean)
+    }
+
+    fn accept_head(&mut self, response: ParsedResponse) -> ResponseHead {
+        let is_switch = response.head.status == 101;
+        if matches!(response.head.status, 100..=199) && !is_switch {
+            return response.head;
+        }
+        self.has_head = true;
+        if is_switch && self.upload == Upload::Held {
+            self.upload = Upload::Sending;
+            self.decoder = BodyDecoder::new(BodyLength::UntilClose);
+            self.keep_alive = false;
+        } else {
+            self.decoder = BodyDecoder::new(response.body);
+            self.keep_alive = response.keep_alive && self.upload != Upload::Held && !is_switch;
+        }
+        response.head
+    }
+
+    fn refuse_head(&mut self, error: HeadError) -> Failure {
+        self.is_broken = true;
+        let code = match error {
+            HeadError::TooLarge | HeadError::TooManyHeaders => CauseCode::UpstreamHeaders,
+            _ => CauseCode::UpstreamProtocol,
+        };
+        Failure::of(FailureKind::ProtocolError, code)
+    }
+
+    fn break_off(&mut self) -> Box<Failure> {
+        self.is_broken = true;
+        Box::new(Failure::of(FailureKind::ProtocolError, CauseCode::UpstreamProtocol))
+    }
+
+    fn end_upload(&mut self, trailers: Option<&Headers>) {
+        encode::end(&mut self.connection.output, self.body_length, trailers);
+        self.upload = Upload::Sent;
+    }
+}

@@ -1,0 +1,314 @@
+//! The downstream end of an HTTP/1 connection: reads requests, writes responses.
+//!
+//! The task of the connection and the body of its current request share this object; both run on one worker, and both
+//! only ever poll. While the connection waits for a request it owns no buffer.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use outrigger_policy::head::{Headers, Protocol, ResponseHead};
+use outrigger_policy::verdict::CauseCode;
+use tokio::io::AsyncWrite;
+
+use super::decoder::{BodyDecoder, Decoded};
+use super::encode;
+use super::error::HeadError;
+use super::framing::BodyLength;
+use super::request::{ParsedRequest, RequestLimits, parse_request};
+use super::scan::{HeadScan, head_end};
+use crate::body::{Frame, PollFrame};
+use crate::failure::{Failure, FailureKind};
+use crate::net::{Io, with_scratch};
+
+/// Bytes of responses that wait for the socket before the body is polled again.
+pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
+/// Bytes that a client may send ahead of the response to its last request.
+const READ_AHEAD_LIMIT: usize = 64 * 1024;
+
+/// Why no request was read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// What came is no request that we accept.
+    Head(HeadError),
+    /// The connection failed, or ended inside a head.
+    Gone,
+}
+
+/// One HTTP/1 connection with a client.
+#[derive(Debug)]
+pub struct ServerConnection {
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    io: Io,
+    /// Read, not yet consumed.
+    input: Vec<u8>,
+    scan: HeadScan,
+    decoder: BodyDecoder,
+    /// The client waits for this before it sends its body.
+    owes_continue: bool,
+    output: Vec<u8>,
+    written: usize,
+    /// Bytes were given to TLS that it may still hold.
+    needs_flush: bool,
+    is_read_closed: bool,
+    /// The body failed: the connection cannot carry another request.
+    body_error: Option<HeadError>,
+    received: u64,
+    sent: u64,
+}
+
+impl ServerConnection {
+    /// A connection of which `seen` was read already.
+    #[must_use]
+    pub fn new(io: Io, seen: Vec<u8>) -> Self {
+        Self {
+            inner: RefCell::new(Inner {
+                io,
+                received: seen.len() as u64,
+                input: seen,
+                scan: HeadScan::default(),
+                decoder: BodyDecoder::default(),
+                owes_continue: false,
+                output: Vec::new(),
+                written: 0,
+                needs_flush: false,
+                is_read_closed: false,
+                body_error: None,
+                sent: 0,
+            }),
+        }
+    }
+
+    /// Bytes read from and written to the socket so far.
+    #[must_use]
+    pub fn traffic(&self) -> (u64, u64) {
+        let inner = self.inner.borrow();
+        (inner.received, inner.sent)
+    }
+
+    /// True if bytes of a request have been read: the client is not idle.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !self.inner.borrow().input.is_empty()
+    }
+
+    /// Reads the next request; `None` if the client closed between requests.
+    pub fn poll_request(
+        &self,
+        cx: &mut Context<'_>,
+        limits: RequestLimits,
+        head_limit: usize,
+        spare: &mut Headers,
+    ) -> Poll<Result<Option<ParsedRequest>, ReadError>> {
+        let inner = &mut *self.inner.borrow_mut();
+        loop {
+            inner.skip_empty_lines();
+            let length =
+                head_end(&inner.input, &mut inner.scan, head_limit).map_err(ReadError::Head)?;
+            if let Some(length) = length {
+                inner.scan = HeadScan::default();
+                let head = inner.input.get(..length).unwrap_or_default();
+                let request =
+                    parse_request(head, limits, std::mem::take(spare)).map_err(ReadError::Head)?;
+                inner.consume(length);
+                inner.decoder = BodyDecoder::new(request.body);
+                inner.owes_continue = false;
+                return Poll::Ready(Ok(Some(request)));
+            }
+            match ready!(inner.poll_fill(cx)) {
+                Ok(0) if inner.input.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(0) | Err(_) => return Poll::Ready(Err(ReadError::Gone)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The next piece of the current request's body.
+    pub fn poll_body(&self, cx: &mut Context<'_>) -> PollFrame {
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.owes_continue {
+            inner.owes_continue = false;
+            inner.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            // A failed write shows again when the response is written.
+            let _ = inner.poll_flush(cx);
+        }
+        loop {
+            match inner.decoder.decode(&inner.input) {
+                Err(error) => return Poll::Ready(Some(Err(inner.fail_body(error)))),
+                Ok(Decoded::End { skip, trailers }) => {
+                    inner.consume(skip);
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
+                }
+                Ok(Decoded::Data { skip, len }) => {
+                    let data = inner.input.get(skip..skip + len).unwrap_or_default();
+                    let data = Bytes::copy_from_slice(data);
+                    inner.consume(skip + len);
+                    return Poll::Ready(Some(Ok(Frame::Data(data))));
+                }
+                Ok(Decoded::NeedMore) => inner.input.clear(),
+            }
+            match ready!(inner.poll_fill(cx)) {
+                Ok(0) if inner.decoder.end_of_input().is_ok() => return Poll::Ready(None),
+                Ok(0) | Err(_) => {
+                    let failure = Failure::of(FailureKind::Downstream, CauseCode::ClientGone);
+                    return Poll::Ready(Some(Err(Box::new(failure))));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Lets the body of the current request be all bytes until the client closes: an upgrade.
+    pub fn start_raw(&self) {
+        self.inner.borrow_mut().decoder = BodyDecoder::new(BodyLength::UntilClose);
+    }
+
+    /// True once the body of the current request was read to its end.
+    #[must_use]
+    pub fn is_body_done(&self) -> bool {
+        self.inner.borrow().decoder.is_done()
+    }
+
+    /// The error that ended the current request's body, if any.
+    #[must_use]
+    pub fn body_error(&self) -> Option<HeadError> {
+        self.inner.borrow().body_error
+    }
+
+    /// Sends `100 Continue` as soon as somebody wants the body.
+    pub fn owe_continue(&self) {
+        self.inner.borrow_mut().owes_continue = true;
+    }
+
+    /// Ready when the client has gone away. Reads a little ahead, so that a pipelined request is no hindrance.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let inner = &mut *self.inner.borrow_mut();
+        if !inner.decoder.is_done() {
+            // Whoever reads the body finds out.
+            return Poll::Pending;
+        }
+        while inner.input.len() < READ_AHEAD_LIMIT {
+            match ready!(inner.poll_fill(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Appends the head of a response to what is to be written.
+    pub fn write_head(&self, version: Protocol, head: &ResponseHead, extra: &[(&str, &[u8])]) {
+        encode::response_head(&mut self.inner.borrow_mut().output, version, head, extra);
+    }
+
+    /// Appends a piece of the response's body.
+    pub fn write_data(&self, length: BodyLength, bytes: &[u8]) {
+        encode::data(&mut self.inner.borrow_mut().output, length, bytes);
+    }
+
+    /// Appends the end of the response's body.
+    pub fn write_end(&self, length: BodyLength, trailers: Option<&Headers>) {
+        encode::end(&mut self.inner.borrow_mut().output, length, trailers);
+    }
+
+    /// Bytes that wait to be written.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        let inner = self.inner.borrow();
+        inner.output.len() - inner.written
+    }
+
+    /// Writes what is to be written.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.borrow_mut().poll_flush(cx)
+    }
+
+    /// Ends the sending direction.
+    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner.borrow_mut().io).poll_shutdown(cx)
+    }
+
+    /// Reads and drops what still comes, after the sending direction ended; ready when the client closed too.
+    pub fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let inner = &mut *self.inner.borrow_mut();
+        loop {
+            inner.input.clear();
+            match ready!(inner.poll_fill(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Takes the stream and what was read of it but not consumed: for a protocol that takes over.
+    #[must_use]
+    pub fn into_stream(self) -> (Io, Vec<u8>) {
+        let inner = self.inner.into_inner();
+        (inner.io, inner.input)
+    }
+}
+
+impl Inner {
+    /// RFC 9112 §2.2: empty lines before a request are ignored.
+    fn skip_empty_lines(&mut self) {
+        while self.input.starts_with(b"\r\n") {
+            self.consume(2);
+            self.scan = HeadScan::default();
+        }
+    }
+
+    fn consume(&mut self, length: usize) {
+        if length >= self.input.len() {
+            // Give the memory back: the connection may now be idle for an hour.
+            self.input = Vec::new();
+        } else {
+            self.input.drain(..length);
+        }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.is_read_closed {
+            return Poll::Ready(Ok(0));
+        }
+        with_scratch(|scratch| {
+            let length = ready!(self.io.poll_read_into(cx, scratch))?;
+            self.is_read_closed = length == 0;
+            self.received += length as u64;
+            self.input.extend_from_slice(scratch.get(..length).unwrap_or_default());
+            Poll::Ready(Ok(length))
+        })
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(bytes) = self.output.get(self.written..).filter(|b| !b.is_empty()) {
+            let length = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+            if length == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += length;
+            self.sent += length as u64;
+        }
+        if self.written > 0 {
+            self.output = Vec::new();
+            self.written = 0;
+            self.needs_flush = true;
+        }
+        if self.needs_flush {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn fail_body(&mut self, error: HeadError) -> Box<Failure> {
+        self.body_error = Some(error);
+        self.input = Vec::new();
+        Box::new(Failure::of(FailureKind::Downstream, CauseCode::BadRequest))
+    }
+}

@@ -1,0 +1,280 @@
+//! Stage: finds the route and pins it, and with it every policy of the request.
+//!
+//! The table may be replaced while the request runs; what was pinned stays. A request without a route still passes the filters
+//! (authorization may have more to say than 404): the router answers it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use outrigger_policy::breaker::RoutingPriority;
+use outrigger_policy::fraction::Fraction;
+use outrigger_policy::retry::RetryPolicy;
+use outrigger_policy::route::{self, Action, Choice, HostRewrite, Lookup, PathRewrite};
+use outrigger_policy::timeout::TimeoutPolicy;
+use tower::{Layer, Service};
+
+use super::filters::FilterOverrides;
+use super::header_ops::HeaderOps;
+use super::manager::RouteSource;
+use crate::exchange::Exchange;
+use crate::stage::Stage;
+use crate::worker;
+
+/// A compiled route configuration.
+pub type RouteTable = route::RouteTable<RouteEntry>;
+/// A virtual host of one.
+pub type VirtualHost = route::VirtualHost<RouteEntry>;
+/// A route of one.
+pub type Route = route::Route<RouteEntry>;
+
+/// What a route does, and every policy that goes with it.
+#[derive(Debug)]
+pub struct RouteEntry {
+    /// Name of the route, for logs.
+    pub name: Arc<str>,
+    /// Name of the virtual host, for logs.
+    pub virtual_host: Arc<str>,
+    /// What is done.
+    pub action: Action<Arc<TargetCluster>>,
+    /// Changes to requests and responses, most specific first; a weighted cluster's come before.
+    pub header_ops: Vec<Arc<LevelOps>>,
+    /// The levels are applied from the least specific one on.
+    /// (envoy: RouteConfiguration.most_specific_header_mutations_wins)
+    pub most_specific_wins: bool,
+    /// Changes to the filters' settings.
+    pub overrides: Arc<FilterOverrides>,
+    /// Policies of a route that forwards.
+    pub forward: ForwardPolicy,
+}
+
+/// What one level of configuration does to heads.
+#[derive(Debug, Default)]
+pub struct LevelOps {
+    /// Requests.
+    pub request: HeaderOps,
+    /// Responses.
+    pub response: HeaderOps,
+}
+
+/// A cluster as a route names it.
+#[derive(Debug)]
+pub struct TargetCluster {
+    /// Its name; it need not exist.
+    pub name: Arc<str>,
+    /// Changes to heads that go with it.
+    pub header_ops: Option<Arc<LevelOps>>,
+    /// The host that it is asked for. (envoy: WeightedCluster.ClusterWeight.host_rewrite_literal)
+    pub host_rewrite: Option<Box<str>>,
+    /// Changes to the filters' settings that go with it.
+    pub overrides: Arc<FilterOverrides>,
+}
+
+/// How a request is forwarded. (envoy: config.route.v3.RouteAction)
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of Envoy's message")]
+pub struct ForwardPolicy {
+    /// Timeouts of the route and its attempts.
+    pub timeouts: TimeoutPolicy,
+    /// Idle timeout of the stream: zero is none; `None` is the connection manager's.
+    /// (envoy: idle_timeout)
+    pub idle_timeout: Option<Duration>,
+    /// Retries.
+    pub retry: RetryPolicy,
+    /// The path that the upstream is asked for.
+    pub path_rewrite: Option<PathRewrite>,
+    /// The host that the upstream is asked for.
+    pub host_rewrite: Option<HostRewrite>,
+    /// The host of the chosen endpoint. (envoy: auto_host_rewrite)
+    pub auto_host_rewrite: bool,
+    /// The client's host goes into `x-forwarded-host`. (envoy: append_x_forwarded_host)
+    pub append_x_forwarded_host: bool,
+    /// Which limits of the cluster's count.
+    pub priority: RoutingPriority,
+    /// Status where the cluster does not exist. (envoy: cluster_not_found_response_code)
+    pub cluster_not_found_status: u16,
+    /// Copies of the request that are sent elsewhere.
+    pub mirrors: Vec<MirrorPolicy>,
+    /// The upstream learns which attempt it is. (envoy: VirtualHost.include_request_attempt_count)
+    pub attempt_count_in_request: bool,
+    /// The client learns how many attempts there were.
+    /// (envoy: VirtualHost.include_attempt_count_in_response)
+    pub attempt_count_in_response: bool,
+    /// Bytes of a request kept for another attempt, if not the cluster's.
+    /// (envoy: VirtualHost.per_request_buffer_limit_bytes)
+    pub buffer_limit_bytes: Option<usize>,
+}
+
+/// A copy of a share of requests. (envoy: RouteAction.RequestMirrorPolicy)
+#[derive(Debug)]
+pub struct MirrorPolicy {
+    /// Where it goes.
+    pub cluster: Arc<str>,
+    /// How many are copied; `None` means all.
+    pub fraction: Option<Fraction>,
+    /// The host is not marked by `-shadow`. (envoy: disable_shadow_host_suffix_append)
+    pub keeps_host: bool,
+}
+
+/// A route that a request keeps.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// The route.
+    pub route: Arc<Route>,
+    /// The cluster that was chosen, for routes that forward to a configured one.
+    pub target: Option<Arc<TargetCluster>>,
+}
+
+impl Pinned {
+    /// The route's entry.
+    #[must_use]
+    pub fn entry(&self) -> &RouteEntry {
+        &self.route.payload
+    }
+
+    /// Levels of header changes in the order in which they are applied.
+    fn levels(&self) -> impl Iterator<Item = &LevelOps> {
+        let entry = self.entry();
+        let own = self.target.iter().filter_map(|target| target.header_ops.as_deref());
+        let levels = own.chain(entry.header_ops.iter().map(|level| &**level));
+        let mut levels: smallvec::SmallVec<[&LevelOps; 4]> = levels.collect();
+        if entry.most_specific_wins {
+            levels.reverse();
+        }
+        levels.into_iter()
+    }
+}
+
+/// What is known of the route once it was looked for.
+#[derive(Clone, Debug, Default)]
+pub enum Routing {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// This one.
+    Pinned(Pinned),
+    /// None, and why.
+    None(NoRoute),
+}
+
+/// Why a request has no route.
+#[derive(Clone, Debug)]
+pub enum NoRoute {
+    /// The route configuration of this name has not arrived.
+    NoTable(Arc<str>),
+    /// No virtual host serves the authority.
+    NoVirtualHost,
+    /// The virtual host of this name has no route for it.
+    NoMatch(Box<str>),
+    /// The virtual host demands TLS.
+    TlsRequired,
+}
+
+/// Makes a [`RouteStage`].
+#[derive(Clone, Copy, Debug)]
+pub struct RouteLayer;
+
+/// The stage.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteStage<S> {
+    next: S,
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = RouteStage<S>;
+
+    fn layer(&self, next: S) -> RouteStage<S> {
+        RouteStage { next }
+    }
+}
+
+impl<S: Stage> Service<Box<Exchange>> for RouteStage<S> {
+    type Response = Box<Exchange>;
+    type Error = std::convert::Infallible;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut exchange: Box<Exchange>) -> Self::Future {
+        let routing = match &exchange.manager.routes {
+            RouteSource::Inline(table) => find(table, &exchange),
+            RouteSource::Named(name) => match worker::snapshot(|s| s.route_table(name)) {
+                Some(table) => find(&table, &exchange),
+                None => Routing::None(NoRoute::NoTable(name.clone())),
+            },
+        };
+        if let Routing::Pinned(pinned) = &routing {
+            pin(pinned, &mut exchange);
+        }
+        exchange.routing = routing;
+        self.next.call(exchange)
+    }
+}
+
+fn find(table: &RouteTable, exchange: &Exchange) -> Routing {
+    match table.find(&exchange.request, exchange.random) {
+        Lookup::Matched { route, .. } => {
+            let target = match &route.payload.action {
+                Action::Forward(target) => {
+                    match target.choose(&exchange.request, exchange.random) {
+                        Choice::Cluster(cluster) => Some(cluster.clone()),
+                        Choice::Named(name) => Some(Arc::new(TargetCluster {
+                            name: String::from_utf8_lossy(name).into(),
+                            header_ops: None,
+                            host_rewrite: None,
+                            overrides: Arc::default(),
+                        })),
+                    }
+                }
+                _ => None,
+            };
+            Routing::Pinned(Pinned { route: route.clone(), target })
+        }
+        Lookup::TlsRequired { .. } => Routing::None(NoRoute::TlsRequired),
+        Lookup::NoRoute { virtual_host } => {
+            Routing::None(NoRoute::NoMatch(virtual_host.name().into()))
+        }
+        Lookup::NoVirtualHost => Routing::None(NoRoute::NoVirtualHost),
+    }
+}
+
+fn pin(pinned: &Pinned, exchange: &mut Exchange) {
+    let entry = pinned.entry();
+    exchange.info.route_name = entry.name.clone();
+    exchange.info.virtual_host = Some(entry.virtual_host.clone());
+    exchange.info.cluster_name = pinned.target.as_ref().map(|target| target.name.clone());
+    if matches!(entry.action, Action::Forward(_)) {
+        if let Some(idle) = entry.forward.idle_timeout {
+            exchange.progress.set_idle_timeout(Some(idle).filter(|idle| !idle.is_zero()));
+        }
+        let manager_max_ms = exchange.manager.timeouts.max_stream_duration.map(as_millis);
+        let limit = entry.forward.timeouts.stream_duration(exchange.request_mut(), manager_max_ms);
+        let start = exchange.info.start;
+        let deadline = limit.map(|limit| start + limit);
+        exchange.progress.set(super::timer::Slot::MaxDuration, deadline);
+    }
+}
+
+fn as_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Applies what the route adds to and removes from the request.
+pub fn apply_request_headers(exchange: &mut Exchange) {
+    let Routing::Pinned(pinned) = &exchange.routing else { return };
+    let pinned = pinned.clone();
+    for level in pinned.levels() {
+        level.request.apply_to_request(exchange);
+    }
+}
+
+/// Applies what the route adds to and removes from the response, be it an upstream's or our own.
+pub fn apply_response_headers(exchange: &mut Exchange) {
+    let Routing::Pinned(pinned) = &exchange.routing else { return };
+    let pinned = pinned.clone();
+    for level in pinned.levels() {
+        level.response.apply_to_response(exchange);
+    }
+}

@@ -1,0 +1,409 @@
+//! Serves an HTTP/1 connection: one request after the other.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use outrigger_policy::head::{Headers, Id, Protocol, RequestHead, ResponseHead, reason_phrase};
+use outrigger_policy::verdict::{CauseCode, ResponseFlag};
+use tokio::time::Instant;
+
+use super::finalize::finalize;
+use super::run::{Client, client_gone, run};
+use crate::body::{Body, Frame, RequestBody};
+use crate::exchange::Exchange;
+use crate::http::codec::http1::{
+    BodyLength, HeadError, OUTPUT_HIGH_WATER, ParsedRequest, ReadError, RequestLimits,
+    ServerConnection,
+};
+use crate::http::local_reply::{LocalReply, reset_details};
+use crate::http::normalize::is_upgrade;
+use crate::http::progress::Progress;
+use crate::http::timer::Slot;
+use crate::listener::{Connection, HttpChain};
+use crate::net::Io;
+use crate::stack::{Stack, stack};
+use crate::telemetry::metrics::HttpStat;
+use crate::worker;
+
+/// What a response does to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The next request may come.
+    Keep,
+    /// It ends in order: what was written reaches the client.
+    Close,
+    /// It ends at once, so that the client sees a cut.
+    Cut,
+}
+
+/// The connection's side of the server.
+struct Server {
+    codec: Rc<ServerConnection>,
+    connection: Rc<Connection>,
+    chain: HttpChain,
+    progress: Rc<Progress>,
+    stack: Stack,
+}
+
+/// Serves until the connection ends.
+pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
+    let _counted = chain.count_connection(Protocol::Http11);
+    let codec = Rc::new(ServerConnection::new(io, seen));
+    let mut server = Server { codec, connection, chain, progress: Rc::default(), stack: stack() };
+    let fate = server.serve().await;
+    if fate == Fate::Close {
+        server.linger().await;
+    }
+    server.count_traffic();
+}
+
+impl Server {
+    fn count_traffic(&self) {
+        let (received, sent) = self.codec.traffic();
+        self.chain.count_traffic(received, sent);
+    }
+
+    async fn serve(&mut self) -> Fate {
+        let mut fate = Fate::Keep;
+        while fate == Fate::Keep {
+            fate = match self.read_request().await {
+                Some(Ok(request)) => self.exchange(request).await,
+                Some(Err(error)) => self.refuse(error).await,
+                None => return Fate::Cut,
+            };
+            self.count_traffic();
+        }
+        fate
+    }
+
+    /// The next request; `None` if there will be none.
+    async fn read_request(&mut self) -> Option<Result<ParsedRequest, HeadError>> {
+        let manager = self.chain.manager();
+        let limits = RequestLimits {
+            max_headers: manager.limits.headers,
+            accept_http_10: manager.http1.accept_http_10,
+            is_tls: self.connection.tls.is_some(),
+        };
+        self.progress.restart(None);
+        self.progress.set_after(Slot::Idle, manager.timeouts.connection_idle);
+        let mut spare = worker::spare_headers();
+        let mut is_started = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(read) =
+                self.codec.poll_request(cx, limits, manager.limits.head_bytes, &mut spare)
+            {
+                return Poll::Ready(match read {
+                    Ok(request) => request.map(Ok),
+                    Err(ReadError::Head(error)) => Some(Err(error)),
+                    Err(ReadError::Gone) => None,
+                });
+            }
+            if self.codec.has_input() && !is_started {
+                is_started = true;
+                let timeout = manager.timeouts.request_headers;
+                self.progress.set_after(Slot::Request, timeout);
+            }
+            if self.progress.poll(cx, Slot::Request).is_ready() {
+                self.chain.stats().inc(HttpStat::downstream_rq_header_timeout);
+                return Poll::Ready(None);
+            }
+            if !is_started && self.poll_ends_idle(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Ready when a connection without a request has no more reason to live.
+    fn poll_ends_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.progress.poll(cx, Slot::Idle).is_ready() {
+            self.chain.stats().inc(HttpStat::downstream_cx_idle_timeout);
+            return Poll::Ready(());
+        }
+        self.chain.poll_ended(cx)
+    }
+
+    async fn exchange(&mut self, request: ParsedRequest) -> Fate {
+        let manager = self.chain.refresh();
+        self.connection.requests.set(self.connection.requests.get() + 1);
+        let is_upgrade = is_upgrade(&request.head);
+        let is_old = request.head.protocol == Protocol::Http10;
+        let is_bodyless = request.body == BodyLength::Exact(0) && !is_upgrade;
+        let body = if is_bodyless {
+            Body::Empty
+        } else {
+            if is_upgrade {
+                self.codec.start_raw();
+            }
+            Body::Request(RequestBody::http1(self.codec.clone(), self.progress.clone()))
+        };
+        self.progress.restart(manager.timeouts.stream_idle);
+        if !is_bodyless {
+            self.progress.set_after(Slot::Request, manager.timeouts.request);
+        }
+        self.progress.set_after(Slot::MaxDuration, manager.timeouts.max_stream_duration);
+        let mut head = request.head;
+        if request.expects_continue && !manager.proxy_100_continue {
+            head.headers.remove(Id::EXPECT);
+            self.codec.owe_continue();
+        }
+        let mut exchange =
+            super::begin(manager, self.connection.clone(), head, body, self.progress.clone());
+        exchange.closes_connection = !request.keep_alive || self.has_served_enough(&exchange);
+        let Some(mut exchange) = run(&mut self.stack, exchange, &*self.codec).await else {
+            return Fate::Cut;
+        };
+        self.answer_body_error(&mut exchange);
+        self.respond(exchange, is_old).await
+    }
+
+    fn has_served_enough(&self, exchange: &Exchange) -> bool {
+        let limit = exchange.manager.limits.requests_per_connection;
+        limit > 0 && self.connection.requests.get() >= limit
+    }
+
+    /// A body that did not parse is the client's fault, whatever became of the attempt that was sending it.
+    fn answer_body_error(&self, exchange: &mut Exchange) {
+        if let Some(error) = self.codec.body_error() {
+            head_error_reply(error).answer(exchange);
+            exchange.closes_connection = true;
+        }
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, error: HeadError) -> Fate {
+        let manager = self.chain.refresh();
+        manager.stats.inc(HttpStat::downstream_cx_protocol_error);
+        self.progress.restart(manager.timeouts.stream_idle);
+        let head = RequestHead::default();
+        let mut exchange = super::begin(
+            manager,
+            self.connection.clone(),
+            head,
+            Body::Empty,
+            self.progress.clone(),
+        );
+        exchange.closes_connection = true;
+        head_error_reply(error).answer(&mut exchange);
+        self.respond(exchange, false).await
+    }
+
+    /// Writes the response and tells what comes of the connection.
+    async fn respond(&mut self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
+        let is_switch = exchange.response.status == 101;
+        finalize(&mut exchange, is_switch);
+        if !is_switch && !self.codec.is_body_done() {
+            // The rest of the request stands between us and the next one.
+            exchange.closes_connection = true;
+            exchange.manager.stats.inc(HttpStat::downstream_rq_response_before_rq_complete);
+        }
+        exchange.closes_connection |= self.chain.is_draining();
+        let length = response_length(&exchange, is_old);
+        if length == BodyLength::UntilClose {
+            exchange.closes_connection = true;
+        }
+        self.write_head(&mut exchange, length, is_old, is_switch);
+        let closes = exchange.closes_connection;
+        let fate = poll_fn(|cx| self.poll_response(cx, &mut exchange, length)).await;
+        if fate == Fate::Keep && closes { Fate::Close } else { fate }
+    }
+
+    fn write_head(
+        &self,
+        exchange: &mut Exchange,
+        length: BodyLength,
+        is_old: bool,
+        is_switch: bool,
+    ) {
+        let mut extra: [(&str, &[u8]); 2] = [("", b""); 2];
+        let mut count = 0;
+        let mut add = |name, value| {
+            if let Some(slot) = extra.get_mut(count) {
+                *slot = (name, value);
+                count += 1;
+            }
+        };
+        if is_switch {
+        } else if exchange.closes_connection {
+            add("connection", b"close".as_slice());
+        } else if is_old {
+            add("connection", b"keep-alive");
+        }
+        let status = exchange.response.status;
+        if may_have_body(status) && !exchange.response.headers.contains(Id::CONTENT_LENGTH) {
+            match length {
+                BodyLength::Chunked => add("transfer-encoding", b"chunked"),
+                BodyLength::Exact(0) if !exchange.request.is_head() => add("content-length", b"0"),
+                _ => {}
+            }
+        }
+        let version = if is_old { Protocol::Http10 } else { Protocol::Http11 };
+        self.codec.write_head(version, &exchange.response, extra.get(..count).unwrap_or_default());
+        exchange.info.response_code = status;
+        exchange.info.timing.response_start = Some(Instant::now());
+    }
+
+    /// Moves the response's body to the client.
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange,
+        length: BodyLength,
+    ) -> Poll<Fate> {
+        let mut is_end = false;
+        loop {
+            if is_end || self.codec.output_len() >= OUTPUT_HIGH_WATER {
+                match self.codec.poll_flush(cx) {
+                    Poll::Ready(Ok(())) if is_end => return Poll::Ready(Fate::Keep),
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(gone(exchange)),
+                    Poll::Pending => {
+                        exchange.response_body.poll_request(cx);
+                        return self.poll_stalled(cx, exchange);
+                    }
+                }
+            }
+            match exchange.response_body.poll_frame(cx) {
+                Poll::Ready(Some(Ok(Frame::Data(bytes)))) => {
+                    exchange.info.bytes_sent += bytes.len() as u64;
+                    exchange.progress.touch();
+                    if exceeds(length, exchange.info.bytes_sent) {
+                        return Poll::Ready(cut(exchange));
+                    }
+                    self.codec.write_data(length, &bytes);
+                }
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => {
+                    let passes = exchange.manager.http1.enable_trailers;
+                    self.codec.write_end(length, Some(&trailers).filter(|_| passes));
+                    exchange.info.response_trailers = Some(trailers);
+                    exchange.response_body = Body::Empty;
+                    is_end = true;
+                }
+                Poll::Ready(None) => {
+                    if is_short(length, exchange) {
+                        return Poll::Ready(cut(exchange));
+                    }
+                    self.codec.write_end(length, None);
+                    is_end = true;
+                }
+                Poll::Ready(Some(Err(failure))) => {
+                    exchange.info.details = reset_details(&failure, "after").into();
+                    exchange.info.fail(Some(failure.kind.flag()), failure.cause);
+                    // What came before the cut still goes out, if the socket takes it.
+                    let _ = self.codec.poll_flush(cx);
+                    return Poll::Ready(Fate::Cut);
+                }
+                Poll::Pending => {
+                    return match self.codec.poll_flush(cx) {
+                        Poll::Ready(Err(_)) => Poll::Ready(gone(exchange)),
+                        _ => self.poll_stalled(cx, exchange),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Nothing moves: has a deadline passed, or the client gone?
+    fn poll_stalled(&self, cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Fate> {
+        if exchange.response.status != 101 && self.codec.poll_closed(cx).is_ready() {
+            return Poll::Ready(gone(exchange));
+        }
+        if self.progress.poll(cx, Slot::Route).is_ready() {
+            exchange.info.details = "response_timeout".into();
+            exchange.info.fail(Some(ResponseFlag::UpstreamRequestTimeout), CauseCode::RouteTimeout);
+            return Poll::Ready(Fate::Cut);
+        }
+        if self.progress.poll(cx, Slot::Idle).is_ready() {
+            exchange.info.details = "stream_idle_timeout".into();
+            exchange.info.fail(Some(ResponseFlag::StreamIdleTimeout), CauseCode::StreamIdleTimeout);
+            return Poll::Ready(Fate::Cut);
+        }
+        if self.progress.poll(cx, Slot::MaxDuration).is_ready() {
+            exchange.info.details = "max_duration_timeout".into();
+            exchange.info.fail(None, CauseCode::MaxStreamDuration);
+            return Poll::Ready(Fate::Cut);
+        }
+        Poll::Pending
+    }
+
+    /// Ends our direction and waits for the client to end its own, for a while: closing a socket with unread bytes would
+    /// reset it, and the client might lose the response. (envoy: delayed_close_timeout)
+    async fn linger(&self) {
+        let timeout = self.chain.manager().timeouts.delayed_close.max(Duration::from_millis(1));
+        let _ = tokio::time::timeout(timeout, async {
+            let _ = poll_fn(|cx| self.codec.poll_shutdown(cx)).await;
+            poll_fn(|cx| self.codec.poll_discard(cx)).await;
+        })
+        .await;
+    }
+}
+
+impl Client for ServerConnection {
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_closed(cx)
+    }
+
+    fn send_interim(&self, cx: &mut Context<'_>, head: &ResponseHead) {
+        self.write_head(Protocol::Http11, head, &[]);
+        // A failed write shows again when the response is written.
+        let _ = self.poll_flush(cx);
+    }
+}
+
+fn head_error_reply(error: HeadError) -> LocalReply {
+    let code = match error {
+        HeadError::TooLarge | HeadError::TooManyHeaders => CauseCode::HeadersTooLarge,
+        _ => CauseCode::BadRequest,
+    };
+    LocalReply::new(error.status(), error.details())
+        .with_body(reason_phrase(error.status()))
+        .with_flag(ResponseFlag::DownstreamProtocolError)
+        .because(code)
+}
+
+/// How the response's body is framed towards the client.
+fn response_length(exchange: &Exchange, is_old: bool) -> BodyLength {
+    let head = &exchange.response;
+    if head.status == 101 {
+        return BodyLength::UntilClose;
+    }
+    if exchange.request.is_head() || !may_have_body(head.status) {
+        return BodyLength::Exact(0);
+    }
+    match content_length(&head.headers) {
+        Some(length) => BodyLength::Exact(length),
+        None if exchange.response_body.is_end() => BodyLength::Exact(0),
+        None if is_old => BodyLength::UntilClose,
+        None => BodyLength::Chunked,
+    }
+}
+
+fn content_length(headers: &Headers) -> Option<u64> {
+    std::str::from_utf8(headers.get(Id::CONTENT_LENGTH)?).ok()?.parse().ok()
+}
+
+const fn may_have_body(status: u16) -> bool {
+    !matches!(status, 100..=199 | 204 | 304)
+}
+
+/// More than the response promised: the rest would be read as the next response.
+const fn exceeds(length: BodyLength, sent: u64) -> bool {
+    matches!(length, BodyLength::Exact(promised) if sent > promised)
+}
+
+const fn is_short(length: BodyLength, exchange: &Exchange) -> bool {
+    matches!(length, BodyLength::Exact(promised) if exchange.info.bytes_sent < promised)
+}
+
+fn cut(exchange: &mut Exchange) -> Fate {
+    exchange.info.fail(Some(ResponseFlag::UpstreamProtocolError), CauseCode::UpstreamProtocol);
+    Fate::Cut
+}
+
+fn gone(exchange: &mut Exchange) -> Fate {
+    client_gone(exchange);
+    Fate::Cut
+}

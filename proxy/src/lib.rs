@@ -1,0 +1,16 @@
+//! Outrigger: a sidecar proxy that takes Envoy's configuration and xDS.
+
+pub mod body;
+pub mod config;
+pub mod control;
+pub mod exchange;
+pub mod failure;
+pub mod http;
+pub mod listener;
+pub mod net;
+pub mod stack;
+pub mod stage;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;
+pub mod worker;

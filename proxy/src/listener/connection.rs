@@ -1,0 +1,34 @@
+//! What is known of a downstream connection. Made when its filter chain is chosen; shared by all its streams.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::net::Address;
+use crate::tls::TlsInfo;
+
+/// A connection from a client.
+#[derive(Debug)]
+pub struct Connection {
+    /// Unique in the process. (`%CONNECTION_ID%`)
+    pub id: u64,
+    /// When it was accepted.
+    pub start: Instant,
+    /// The client's address as the socket says. (`%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%`)
+    pub direct_remote: Address,
+    /// The client's address after listener filters. (`%DOWNSTREAM_REMOTE_ADDRESS%` of TCP)
+    pub remote: Address,
+    /// The address that the client meant: the socket's, or the one before an interception.
+    pub local: Address,
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// Name of the filter chain.
+    pub filter_chain: Arc<str>,
+    /// SNI that the client sent. (`%REQUESTED_SERVER_NAME%`)
+    pub server_name: Option<Box<str>>,
+    /// The encryption, if there is one.
+    pub tls: Option<TlsInfo>,
+    /// Requests that it has carried.
+    pub requests: Cell<u64>,
+}

@@ -1,0 +1,202 @@
+//! A connection's hold on its filter chain, for HTTP.
+//!
+//! The configuration may change while the connection lives. Before each request the connection looks at the snapshot: if its listener has a
+//! successor for the chain, the request is served by that; if the chain is gone, the connection is told to leave.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use outrigger_policy::head::Protocol;
+use tokio::time::{Instant, Sleep};
+
+use super::drain::{DrainState, DrainTicket, Phase};
+use super::listener::{Direction, FilterChain, Terminal};
+use crate::http::HttpConnectionManager;
+use crate::telemetry::metrics::{HttpStat, HttpStats};
+use crate::worker;
+
+/// See the module.
+#[derive(Debug)]
+pub struct HttpChain {
+    listener: Arc<str>,
+    is_inbound: bool,
+    chain: RefCell<Arc<FilterChain>>,
+    manager: RefCell<Arc<HttpConnectionManager>>,
+    generation: Cell<u64>,
+    /// The chain has no successor.
+    is_orphan: Cell<bool>,
+    drain: Arc<DrainState>,
+    ticket: DrainTicket,
+    started: Instant,
+    /// Until the connection has lived for as long as it may.
+    life: RefCell<Option<std::pin::Pin<Box<Sleep>>>>,
+    traffic: Cell<(u64, u64)>,
+}
+
+impl HttpChain {
+    /// A connection that took `chain`; `None` if the chain is not for HTTP.
+    #[must_use]
+    pub fn new(
+        listener: Arc<str>,
+        direction: Direction,
+        chain: Arc<FilterChain>,
+        drain: Arc<DrainState>,
+    ) -> Option<Self> {
+        let Terminal::Http(manager) = &chain.terminal else { return None };
+        let manager = manager.clone();
+        let life = manager.timeouts.max_connection_duration;
+        Some(Self {
+            listener,
+            is_inbound: direction == Direction::Inbound,
+            generation: Cell::new(worker::snapshot(|snapshot| snapshot.generation)),
+            chain: RefCell::new(chain),
+            manager: RefCell::new(manager),
+            is_orphan: Cell::new(false),
+            drain,
+            ticket: DrainTicket::new(),
+            started: Instant::now(),
+            life: RefCell::new(life.map(|life| Box::pin(tokio::time::sleep(life)))),
+            traffic: Cell::new((0, 0)),
+        })
+    }
+
+    /// The connection manager, as of the last request.
+    #[must_use]
+    pub fn manager(&self) -> Arc<HttpConnectionManager> {
+        self.manager.borrow().clone()
+    }
+
+    /// Counters of the connection manager.
+    #[must_use]
+    pub fn stats(&self) -> HttpStats {
+        self.manager.borrow().stats.clone()
+    }
+
+    /// The connection manager in force: for the next request.
+    pub fn refresh(&self) -> Arc<HttpConnectionManager> {
+        let generation = worker::snapshot(|snapshot| snapshot.generation);
+        if generation != self.generation.replace(generation) {
+            self.follow();
+        }
+        self.manager()
+    }
+
+    fn follow(&self) {
+        let listener = worker::snapshot(|snapshot| snapshot.listener(&self.listener));
+        let successor = listener.and_then(|l| l.successor(&self.chain.borrow()).cloned());
+        match successor {
+            Some(chain) if matches!(chain.terminal, Terminal::Http(_)) => {
+                if let Terminal::Http(manager) = &chain.terminal {
+                    self.manager.replace(manager.clone());
+                }
+                self.chain.replace(chain);
+            }
+            _ => self.is_orphan.set(true),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        let phase = self.drain.phase(self.is_inbound);
+        if self.is_orphan.get() { phase.max(Phase::Draining) } else { phase }
+    }
+
+    /// True if the client has to be told to leave.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.phase() >= Phase::Draining
+    }
+
+    /// True if an HTTP/2 connection has to be told to leave now; wakes the task when that may have changed.
+    pub fn is_draining_now(&self, cx: &mut Context<'_>) -> bool {
+        while self.ticket.poll_changed(cx).is_ready() {
+            self.refresh();
+        }
+        self.is_draining()
+    }
+
+    /// Ready when a connection without a request has to close: it has lived for as long as it may, or the drain is over.
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.ticket.poll_changed(cx).is_ready() {
+            self.refresh();
+        }
+        if self.phase() == Phase::Ending {
+            return Poll::Ready(());
+        }
+        match &mut *self.life.borrow_mut() {
+            Some(life) => life.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Counts bytes read and written, given as totals of the connection.
+    pub fn count_traffic(&self, received: u64, sent: u64) {
+        let (before_received, before_sent) = self.traffic.replace((received, sent));
+        let manager = self.manager.borrow();
+        let stats = &manager.stats;
+        stats.add(HttpStat::downstream_cx_rx_bytes_total, received.saturating_sub(before_received));
+        stats.add(HttpStat::downstream_cx_tx_bytes_total, sent.saturating_sub(before_sent));
+    }
+
+    /// Counts the connection until the guard is dropped.
+    #[must_use]
+    pub fn count_connection(&self, protocol: Protocol) -> ConnectionGuard {
+        ConnectionGuard::new(self.stats(), protocol, self.is_tls(), self.started)
+    }
+
+    fn is_tls(&self) -> bool {
+        !matches!(self.chain.borrow().transport, super::listener::ServerTransport::Plain)
+    }
+}
+
+/// A connection that counts: `http.<stat_prefix>.downstream_cx_*`.
+#[derive(Debug)]
+pub struct ConnectionGuard {
+    stats: HttpStats,
+    protocol: Protocol,
+    is_tls: bool,
+    started: Instant,
+}
+
+impl ConnectionGuard {
+    fn new(stats: HttpStats, protocol: Protocol, is_tls: bool, started: Instant) -> Self {
+        stats.inc(HttpStat::downstream_cx_total);
+        stats.up(HttpStat::downstream_cx_active);
+        if protocol == Protocol::Http2 {
+            stats.inc(HttpStat::downstream_cx_http2_total);
+            stats.up(HttpStat::downstream_cx_http2_active);
+        } else {
+            stats.inc(HttpStat::downstream_cx_http1_total);
+            stats.up(HttpStat::downstream_cx_http1_active);
+        }
+        if is_tls {
+            stats.inc(HttpStat::downstream_cx_ssl_total);
+            stats.up(HttpStat::downstream_cx_ssl_active);
+        }
+        Self { stats, protocol, is_tls, started }
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        let stats = &self.stats;
+        stats.down(HttpStat::downstream_cx_active);
+        stats.inc(HttpStat::downstream_cx_destroy);
+        stats.down(if self.protocol == Protocol::Http2 {
+            HttpStat::downstream_cx_http2_active
+        } else {
+            HttpStat::downstream_cx_http1_active
+        });
+        if self.is_tls {
+            stats.down(HttpStat::downstream_cx_ssl_active);
+        }
+        stats.record(HttpStat::downstream_cx_length_ms, millis(self.started.elapsed()));
+    }
+}
+
+/// Whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,13 @@
+//! Addresses and byte streams: the small layer between the proxy and sockets.
+
+mod address;
+mod counted;
+mod io;
+mod scratch;
+mod sniff;
+
+pub use address::Address;
+pub use counted::{Counted, Traffic};
+pub use io::{Io, Stream};
+pub use scratch::with_scratch;
+pub use sniff::Sniffed;

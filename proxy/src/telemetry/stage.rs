@@ -1,0 +1,87 @@
+//! Stage: counts every request when it comes, and closes its telemetry when it is over.
+//!
+//! An exchange is over when it is dropped, whatever ended it: then its counters, histograms and log lines are written, once.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use outrigger_policy::head::Protocol;
+use outrigger_policy::verdict::ResponseFlag;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::access_log::Record;
+use super::metrics::HttpStat;
+use crate::exchange::Exchange;
+use crate::listener::http_chain::millis;
+use crate::stage::Stage;
+use crate::worker;
+
+/// Makes a [`Telemetry`].
+#[derive(Clone, Copy, Debug)]
+pub struct TelemetryLayer;
+
+/// The stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Telemetry<S> {
+    next: S,
+}
+
+impl<S> Layer<S> for TelemetryLayer {
+    type Service = Telemetry<S>;
+
+    fn layer(&self, next: S) -> Telemetry<S> {
+        Telemetry { next }
+    }
+}
+
+impl<S: Stage> Service<Box<Exchange>> for Telemetry<S> {
+    type Response = Box<Exchange>;
+    type Error = Infallible;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
+        self.next.call(exchange)
+    }
+}
+
+/// Counts a request that begins. Called where exchanges are made, so that refused ones count too.
+pub fn open(exchange: &Exchange) {
+    let stats = &exchange.manager.stats;
+    stats.inc(HttpStat::downstream_rq_total);
+    stats.up(HttpStat::downstream_rq_active);
+    stats.inc(match exchange.info.protocol {
+        Some(Protocol::Http2) => HttpStat::downstream_rq_http2_total,
+        _ => HttpStat::downstream_rq_http1_total,
+    });
+}
+
+/// Counts and logs an exchange that is over.
+pub fn close(exchange: &mut Exchange) {
+    let now = Instant::now();
+    exchange.info.timing.end = Some(now);
+    exchange.info.timing.request_end = exchange.progress.request_end();
+    exchange.info.bytes_received = exchange.progress.received();
+    let manager = &exchange.manager;
+    let stats = &manager.stats;
+    stats.down(HttpStat::downstream_rq_active);
+    if exchange.info.response_code != 0 {
+        stats.completed(exchange.info.response_code);
+        manager.listener_stats.completed(exchange.info.response_code);
+    }
+    stats.record(HttpStat::downstream_rq_time, millis(now.duration_since(exchange.info.start)));
+    if exchange.info.flags.contains(ResponseFlag::DownstreamConnectionTermination) {
+        stats.inc(HttpStat::downstream_rq_rx_reset);
+    }
+    super::upstream_codes::close(exchange);
+    manager.access_log.write(&Record::of(exchange));
+    let headers = std::mem::take(&mut exchange.response.headers);
+    worker::keep_headers(headers);
+    if let Some(head) = std::rc::Rc::get_mut(&mut exchange.request) {
+        worker::keep_headers(std::mem::take(&mut head.headers));
+    }
+}

@@ -1,0 +1,131 @@
+//! What is known about one stream: filled by every stage, read by access logs, metrics and causes.
+//! (envoy: `StreamInfo::StreamInfo`)
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use outrigger_policy::head::{Headers, Protocol};
+use outrigger_policy::verdict::{Cause, Flags, ResponseFlag};
+use tokio::time::Instant;
+
+use crate::listener::Connection;
+use crate::net::Address;
+use crate::upstream::{Cluster, Host};
+
+/// One stream: an HTTP exchange, or a TCP connection that is relayed.
+#[derive(Debug)]
+pub struct StreamInfo {
+    /// The connection that it came by.
+    pub connection: Rc<Connection>,
+    /// The address that counts as the client's. (`%DOWNSTREAM_REMOTE_ADDRESS%`)
+    pub remote: Address,
+    /// When it began, by the wall clock.
+    pub start_time: SystemTime,
+    /// When it began.
+    pub start: Instant,
+    /// Version of HTTP; `None` for TCP.
+    pub protocol: Option<Protocol>,
+    /// Status sent to the client; 0 until there is one. (`%RESPONSE_CODE%`)
+    pub response_code: u16,
+    /// Why the response has this status. (`%RESPONSE_CODE_DETAILS%`)
+    pub details: Cow<'static, str>,
+    /// Why the connection was ended. (`%CONNECTION_TERMINATION_DETAILS%`)
+    pub termination_details: Cow<'static, str>,
+    /// Response flags.
+    pub flags: Flags,
+    /// Why it failed, in our words.
+    pub cause: Option<Cause>,
+    /// Body bytes from the client. (`%BYTES_RECEIVED%`)
+    pub bytes_received: u64,
+    /// Body bytes to the client. (`%BYTES_SENT%`)
+    pub bytes_sent: u64,
+    /// The route's name. (`%ROUTE_NAME%`)
+    pub route_name: Arc<str>,
+    /// The virtual host's name.
+    pub virtual_host: Option<Arc<str>>,
+    /// The cluster that was chosen, whether or not it exists. (`%UPSTREAM_CLUSTER_RAW%`)
+    pub cluster_name: Option<Arc<str>>,
+    /// The upstream's side of the story.
+    pub upstream: Rc<RefCell<UpstreamInfo>>,
+    /// Moments of the stream.
+    pub timing: Timing,
+    /// Trailers sent to the client. (`%TRAILER(X)%`)
+    pub response_trailers: Option<Headers>,
+    /// Dynamic metadata: (filter, key, value).
+    pub metadata: Vec<(&'static str, Box<str>, Box<str>)>,
+}
+
+/// The upstream's side, filled by attempts while the exchange waits for them.
+#[derive(Debug, Default)]
+pub struct UpstreamInfo {
+    /// The cluster of the last attempt.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The host of the last attempt. (`%UPSTREAM_HOST%`)
+    pub host: Option<Arc<Host>>,
+    /// Our end of its connection. (`%UPSTREAM_LOCAL_ADDRESS%`)
+    pub local_address: Option<Address>,
+    /// What the transport said when it failed. (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`)
+    pub transport_failure: Cow<'static, str>,
+    /// Version of HTTP spoken to it.
+    pub protocol: Option<Protocol>,
+    /// Attempts made. (`%UPSTREAM_REQUEST_ATTEMPT_COUNT%`)
+    pub attempts: u32,
+    /// First byte of the request sent.
+    pub first_tx: Option<Instant>,
+    /// Last byte of the request sent.
+    pub last_tx: Option<Instant>,
+    /// First byte of the response received.
+    pub first_rx: Option<Instant>,
+    /// Last byte of the response received.
+    pub last_rx: Option<Instant>,
+}
+
+/// Moments of a stream, as far as they were reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// The request was complete.
+    pub request_end: Option<Instant>,
+    /// The response's head was handed to the client's connection.
+    pub response_start: Option<Instant>,
+    /// The stream ended.
+    pub end: Option<Instant>,
+}
+
+impl StreamInfo {
+    /// A stream that begins now.
+    #[must_use]
+    pub fn new(connection: Rc<Connection>, protocol: Option<Protocol>) -> Self {
+        Self {
+            remote: connection.remote.clone(),
+            connection,
+            start_time: SystemTime::now(),
+            start: Instant::now(),
+            protocol,
+            response_code: 0,
+            details: Cow::Borrowed(""),
+            termination_details: Cow::Borrowed(""),
+            flags: Flags::default(),
+            cause: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            route_name: Arc::default(),
+            virtual_host: None,
+            cluster_name: None,
+            upstream: Rc::default(),
+            timing: Timing::default(),
+            response_trailers: None,
+            metadata: Vec::new(),
+        }
+    }
+
+    /// Records why the stream failed. The first cause stays: what follows is its consequence.
+    pub fn fail(&mut self, flag: Option<ResponseFlag>, cause: impl Into<Cause>) {
+        if let Some(flag) = flag {
+            self.flags.insert(flag);
+        }
+        self.cause.get_or_insert_with(|| cause.into());
+    }
+}

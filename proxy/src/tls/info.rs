@@ -1,0 +1,88 @@
+//! What a finished handshake has told: read by XFCC, authorization, logs and metrics.
+
+use std::fmt::Write;
+
+use outrigger_policy::authz::PeerIdentity;
+
+/// A handshake's outcome.
+#[derive(Debug, Default)]
+pub struct TlsInfo {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite's name as OpenSSL spells it.
+    pub cipher: &'static str,
+    /// The protocol that ALPN chose.
+    pub alpn: Option<Box<str>>,
+    /// URIs of our own certificate.
+    pub local_uris: Vec<Box<str>>,
+    /// Subject of our own certificate.
+    pub local_subject: Box<str>,
+    /// The peer's certificate, verified.
+    pub peer: Option<PeerCertificate>,
+}
+
+/// A verified certificate of a peer.
+#[derive(Debug, Default)]
+pub struct PeerCertificate {
+    /// Names that authorization looks at.
+    pub identity: PeerIdentity,
+    /// Subject, as RFC 2253 writes it.
+    pub subject: Box<str>,
+    /// Issuer, likewise.
+    pub issuer: Box<str>,
+    /// Serial number in lower-case hex.
+    pub serial: Box<str>,
+    /// SHA-256 of the certificate in lower-case hex.
+    pub sha256: Box<str>,
+    /// Seconds since 1970 from which it is valid.
+    pub valid_from: i64,
+    /// Seconds since 1970 until which it is valid.
+    pub valid_until: i64,
+    /// The chain in DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+}
+
+impl PeerCertificate {
+    /// The leaf as PEM, percent-encoded. (`%DOWNSTREAM_PEER_CERT%`, XFCC `Cert`)
+    #[must_use]
+    pub fn pem_url_encoded(&self) -> String {
+        self.chain.first().map(|der| url_encode(&pem(der))).unwrap_or_default()
+    }
+
+    /// The whole chain as PEM, percent-encoded. (XFCC `Chain`)
+    #[must_use]
+    pub fn chain_url_encoded(&self) -> String {
+        let chain: String = self.chain.iter().map(|der| pem(der)).collect();
+        url_encode(&chain)
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut out = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while let Some((line, tail)) = rest.split_at_checked(64) {
+        out.push_str(line);
+        out.push('\n');
+        rest = tail;
+    }
+    if !rest.is_empty() {
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out.push_str("-----END CERTIFICATE-----\n");
+    out
+}
+
+fn url_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

@@ -1,0 +1,136 @@
+//! Makes a connection to a host: socket, options, TLS, all within `connect_timeout`.
+
+use std::io;
+
+use outrigger_policy::verdict::{Cause, CauseCode};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::Instant;
+
+use super::cluster::Cluster;
+use super::host::Host;
+use super::transport::Transport;
+use crate::failure::{Failure, FailureKind};
+use crate::net::{Address, Io, Stream};
+use crate::telemetry::metrics::{ClusterStat, TlsStat};
+use crate::tls::{VerifyFailure, verify_failure};
+
+/// A connection that is up.
+#[derive(Debug)]
+pub struct Connected {
+    /// The stream.
+    pub io: Io,
+    /// Our end of it.
+    pub local: Address,
+}
+
+/// Connects to `host`.
+///
+/// # Errors
+/// A [`Failure`] that is safe to retry: nothing of any request was sent.
+pub async fn connect(cluster: &Cluster, host: &Host) -> Result<Connected, Failure> {
+    let timeout = cluster.settings.connect_timeout;
+    let deadline = Instant::now() + timeout;
+    if let Transport::Missing(secret) = &*host.transport {
+        let cause = Cause::about(CauseCode::MissingSecret, secret);
+        let failure = Failure::new(FailureKind::ConnectFailure, cause).unsent();
+        return Err(failure.with_transport("TLS_error:_Secret_is_not_supplied_by_SDS"));
+    }
+    let socket = match tokio::time::timeout_at(deadline, open(cluster, host)).await {
+        Err(_) => {
+            cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_timeout);
+            return Err(failure(CauseCode::ConnectTimeout, host, String::new()));
+        }
+        Ok(Err(error)) => {
+            let code = match error.kind() {
+                io::ErrorKind::ConnectionRefused => CauseCode::ConnectRefused,
+                _ => CauseCode::ConnectFailed,
+            };
+            return Err(failure(code, host, connect_error(&error)));
+        }
+        Ok(Ok(stream)) => stream,
+    };
+    let local = local_address(&socket);
+    let io = match &*host.transport {
+        Transport::Plain | Transport::Missing(_) => Io::Plain(socket),
+        Transport::Tls(tls) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match tls.connect(socket, left).await {
+                Ok((io, _)) => {
+                    cluster.counters.tls().inc(TlsStat::handshake);
+                    io
+                }
+                Err(error) => return Err(tls_failure(cluster, host, &error)),
+            }
+        }
+    };
+    Ok(Connected { io, local })
+}
+
+async fn open(cluster: &Cluster, host: &Host) -> io::Result<Stream> {
+    let address = match &host.address {
+        Address::Pipe(path) => return Ok(UnixStream::connect(&**path).await?.into()),
+        Address::Ip(address) => *address,
+    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = cluster.settings.bind_address
+        && source.is_ipv4() == address.is_ipv4()
+    {
+        socket.bind(source)?;
+    }
+    let stream = socket.connect(address).await?;
+    set_options(&stream, cluster);
+    Ok(stream.into())
+}
+
+/// Options that make a connection better; without them it still works.
+fn set_options(stream: &TcpStream, cluster: &Cluster) {
+    let _ = stream.set_nodelay(true);
+    if let Some(wanted) = cluster.settings.keepalive {
+        let mut keepalive = TcpKeepalive::new();
+        if let Some(time) = wanted.time {
+            keepalive = keepalive.with_time(time);
+        }
+        if let Some(interval) = wanted.interval {
+            keepalive = keepalive.with_interval(interval);
+        }
+        if let Some(probes) = wanted.probes {
+            keepalive = keepalive.with_retries(probes);
+        }
+        let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    }
+}
+
+fn local_address(stream: &Stream) -> Address {
+    match stream.tcp().map(TcpStream::local_addr) {
+        Some(Ok(address)) => address.into(),
+        _ => Address::Pipe("".into()),
+    }
+}
+
+fn failure(code: CauseCode, host: &Host, transport: String) -> Failure {
+    let cause = Cause::about(code, &host.address.to_string());
+    Failure::new(FailureKind::ConnectFailure, cause).unsent().with_transport(transport)
+}
+
+/// `delayed connect error: Connection refused`, as Envoy says it.
+fn connect_error(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!("delayed connect error: {text}")
+}
+
+fn tls_failure(cluster: &Cluster, host: &Host, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::TimedOut {
+        cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_timeout);
+        return failure(CauseCode::ConnectTimeout, host, String::new());
+    }
+    cluster.counters.tls().inc(match verify_failure(error) {
+        Some(VerifyFailure::San) => TlsStat::fail_verify_san,
+        Some(VerifyFailure::Hash) => TlsStat::fail_verify_cert_hash,
+        Some(VerifyFailure::Chain) => TlsStat::fail_verify_error,
+        Some(VerifyFailure::Missing) | None => TlsStat::connection_error,
+    });
+    let text = format!("TLS error: {error}");
+    failure(CauseCode::UpstreamTls, host, text)
+}

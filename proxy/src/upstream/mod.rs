@@ -1,0 +1,24 @@
+//! From a cluster's name to a response: attempts, hosts, connections.
+
+pub mod attempt;
+mod body;
+pub mod cluster;
+mod connect;
+pub mod counters;
+pub mod deadline;
+pub mod host;
+pub mod host_set;
+pub mod mirror;
+pub mod outlier;
+mod plan;
+pub mod pool;
+mod replay;
+pub mod retry;
+pub mod transport;
+
+pub use body::UpstreamBody;
+pub use cluster::Cluster;
+pub use connect::{Connected, connect};
+pub use host::Host;
+pub use plan::Plan;
+pub use replay::Replay;

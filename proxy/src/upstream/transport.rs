@@ -1,0 +1,79 @@
+//! How a host is connected to: plain or TLS, and which of several ways a host's metadata selects.
+//! (envoy: Cluster.transport_socket, transport_socket_matches)
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::tls::ClientTls;
+
+/// What stands between the socket and HTTP.
+#[derive(Debug)]
+pub enum Transport {
+    /// Nothing.
+    Plain,
+    /// TLS.
+    Tls(ClientTls),
+    /// TLS whose certificate or roots have not arrived: no connection is made, and never a plain one.
+    Missing(Box<str>),
+}
+
+impl Transport {
+    /// The scheme that the upstream is spoken to with.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        !matches!(self, Self::Plain)
+    }
+}
+
+/// Labels of an endpoint that select a transport: metadata `envoy.transport_socket_match`.
+pub type Labels = BTreeMap<Box<str>, Box<str>>;
+
+/// The ways of a cluster: the first whose labels an endpoint has all, else the default.
+#[derive(Clone, Debug)]
+pub struct Transports {
+    /// Labels and transport, in order.
+    pub matches: Vec<(Labels, Arc<Transport>)>,
+    /// For endpoints that match none.
+    pub default: Arc<Transport>,
+}
+
+impl Transports {
+    /// Plain for all.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self { matches: Vec::new(), default: Arc::new(Transport::Plain) }
+    }
+
+    /// The transport of an endpoint with these labels.
+    #[must_use]
+    pub fn select(&self, labels: &Labels) -> &Arc<Transport> {
+        let fits =
+            |wanted: &Labels| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
+        let found = self.matches.iter().find(|(wanted, _)| fits(wanted));
+        found.map_or(&self.default, |(_, transport)| transport)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_match_whose_labels_are_all_there_is_taken() {
+        let labels = |pairs: &[(&str, &str)]| -> Labels {
+            pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+        };
+        let (tls, any) = (Arc::new(Transport::Missing("x".into())), Arc::new(Transport::Plain));
+        let transports = Transports {
+            matches: vec![
+                (labels(&[("tlsMode", "istio")]), tls.clone()),
+                (labels(&[]), any.clone()),
+            ],
+            default: Arc::new(Transport::Plain),
+        };
+        let select = |pairs| transports.select(&labels(pairs));
+        assert!(Arc::ptr_eq(select(&[("tlsMode", "istio"), ("a", "b")]), &tls));
+        assert!(Arc::ptr_eq(select(&[("tlsMode", "other")]), &any));
+        assert!(Arc::ptr_eq(select(&[]), &any));
+    }
+}
