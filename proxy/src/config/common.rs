@@ -1,0 +1,220 @@
+//! Small messages that stand in many others.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use outrigger_policy::fraction::{Denominator, Fraction};
+use outrigger_xds_api::envoy::config::core::v3::address::Address as AddressKind;
+use outrigger_xds_api::envoy::config::core::v3::socket_address::PortSpecifier;
+use outrigger_xds_api::envoy::config::core::v3::{
+    Address, CidrRange, DataSource, Pipe, RuntimeFractionalPercent, SocketAddress, data_source,
+};
+use outrigger_xds_api::envoy::r#type::v3::fractional_percent::DenominatorType;
+use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Percent};
+use outrigger_xds_api::google;
+
+use super::cx::Cx;
+use super::error::{At, ConfigError};
+use super::fields::fields;
+use crate::net;
+
+/// The result of translating something.
+pub type Translated<T> = Result<T, ConfigError>;
+
+/// The value of a field that must be set.
+pub fn required<T>(value: Option<T>, at: &At<'_>) -> Translated<T> {
+    value.ok_or_else(|| at.error("is required"))
+}
+
+/// A string that must not be empty.
+pub fn non_empty(text: String, at: &At<'_>) -> Translated<String> {
+    if text.is_empty() { Err(at.error("must not be empty")) } else { Ok(text) }
+}
+
+/// A duration, which must not be negative.
+pub fn duration(
+    value: Option<google::protobuf::Duration>,
+    at: &At<'_>,
+) -> Translated<Option<Duration>> {
+    let Some(google::protobuf::Duration { seconds, nanos }) = value else { return Ok(None) };
+    let (Ok(seconds), Ok(nanos)) = (u64::try_from(seconds), u32::try_from(nanos)) else {
+        return Err(at.error("must not be negative"));
+    };
+    if nanos >= 1_000_000_000 || seconds > 315_576_000_000 {
+        return Err(at.error("is no valid duration"));
+    }
+    Ok(Some(Duration::new(seconds, nanos)))
+}
+
+/// A timeout: `default` if it is unset, none if it is zero.
+pub fn timeout(
+    value: Option<google::protobuf::Duration>,
+    default: Option<Duration>,
+    at: &At<'_>,
+) -> Translated<Option<Duration>> {
+    Ok(duration(value, at)?.map_or(default, |timeout| Some(timeout).filter(|t| !t.is_zero())))
+}
+
+/// The value of a wrapped number.
+pub fn u32_or(value: Option<google::protobuf::UInt32Value>, default: u32) -> u32 {
+    value.map_or(default, |value| value.value)
+}
+
+/// The value of a wrapped boolean.
+pub fn bool_or(value: Option<google::protobuf::BoolValue>, default: bool) -> bool {
+    value.map_or(default, |value| value.value)
+}
+
+/// A number of an enumeration as its value; unknown numbers are refused.
+pub fn enumeration<E: TryFrom<i32>>(number: i32, at: &At<'_>) -> Translated<E> {
+    E::try_from(number)
+        .map_err(|_| at.error(format_args!("{number} is no value of the enumeration")))
+}
+
+/// An address that sockets can be bound or connected to.
+pub fn address(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<net::Address> {
+    fields!(cx, at, message => Address { used: address; });
+    match required(address, at)? {
+        AddressKind::SocketAddress(message) => {
+            let at = at.field("socket_address");
+            let Endpoint { host, port, .. } = socket_address(message, &at, cx)?;
+            let ip: IpAddr = host.parse().map_err(|_| {
+                at.field("address").error(format_args!("'{host}' is no IP address"))
+            })?;
+            Ok(SocketAddr::new(ip, port).into())
+        }
+        AddressKind::Pipe(message) => pipe(message, &at.field("pipe"), cx).map(|(path, _)| path),
+        AddressKind::EnvoyInternalAddress(_) => {
+            Err(at.field("envoy_internal_address").unsupported("an internal address"))
+        }
+    }
+}
+
+/// A socket address whose host may be a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name or IP address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// An IPv6 socket also takes IPv4.
+    pub ipv4_compat: bool,
+}
+
+/// A socket address.
+pub fn socket_address(message: SocketAddress, at: &At<'_>, cx: &Cx<'_>) -> Translated<Endpoint> {
+    fields!(cx, at, message => SocketAddress {
+        used: protocol, address, port_specifier, ipv4_compat;
+        refused:
+            resolver_name = "a resolver of its own",
+            network_namespace_filepath = "another network namespace";
+    });
+    if protocol != 0 {
+        return Err(at.field("protocol").unsupported("UDP"));
+    }
+    let host = non_empty(address, &at.field("address"))?;
+    let port = match required(port_specifier, &at.field("port_value"))? {
+        PortSpecifier::PortValue(port) => u16::try_from(port)
+            .map_err(|_| at.field("port_value").error(format_args!("{port} is no port")))?,
+        PortSpecifier::NamedPort(_) => {
+            return Err(at.field("named_port").unsupported("a named port"));
+        }
+    };
+    Ok(Endpoint { host, port, ipv4_compat })
+}
+
+/// The path of a Unix socket, and its mode.
+pub fn pipe(message: Pipe, at: &At<'_>, cx: &Cx<'_>) -> Translated<(net::Address, u32)> {
+    fields!(cx, at, message => Pipe { used: path, mode; });
+    let path = non_empty(path, &at.field("path"))?;
+    if path.starts_with('@') {
+        return Err(at.field("path").unsupported("an abstract socket"));
+    }
+    if path.len() > 107 {
+        return Err(at.field("path").error("is longer than a Unix socket's path can be"));
+    }
+    Ok((net::Address::Pipe(path.into()), mode))
+}
+
+/// An address range.
+pub fn cidr(message: CidrRange, at: &At<'_>, cx: &Cx<'_>) -> Translated<IpNet> {
+    fields!(cx, at, message => CidrRange { used: address_prefix, prefix_len; });
+    let ip: IpAddr = address_prefix.parse().map_err(|_| {
+        at.field("address_prefix").error(format_args!("'{address_prefix}' is no IP address"))
+    })?;
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    // Envoy takes a longer prefix for the whole address.
+    let length = u32_or(prefix_len, 0).min(longest);
+    let length = u8::try_from(length).unwrap_or(u8::MAX);
+    IpNet::new(ip, length).map_err(|error| at.error(error))
+}
+
+/// Address ranges.
+pub fn cidrs(messages: Vec<CidrRange>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<IpNet>> {
+    let each = |(index, message)| cidr(message, &at.index(index), cx);
+    messages.into_iter().enumerate().map(each).collect()
+}
+
+/// A share of requests.
+pub fn fraction(message: FractionalPercent, at: &At<'_>, cx: &Cx<'_>) -> Translated<Fraction> {
+    fields!(cx, at, message => FractionalPercent { used: numerator, denominator; });
+    let denominator = match enumeration(denominator, &at.field("denominator"))? {
+        DenominatorType::Hundred => Denominator::Hundred,
+        DenominatorType::TenThousand => Denominator::TenThousand,
+        DenominatorType::Million => Denominator::Million,
+    };
+    Ok(Fraction::new(numerator, denominator))
+}
+
+/// A share of requests that a runtime key could change: there is none, so the default counts.
+pub fn runtime_fraction(
+    message: RuntimeFractionalPercent,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<Fraction> {
+    fields!(cx, at, message => RuntimeFractionalPercent {
+        used: default_value;
+        ignored: runtime_key = "runtime keys cannot be changed while the proxy runs";
+    });
+    let at = at.field("default_value");
+    fraction(required(default_value, &at)?, &at, cx)
+}
+
+/// A percentage in hundredths of a percent: 10,000 is all.
+pub fn percent(
+    message: Option<Percent>,
+    default: u32,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<u32> {
+    let Some(message) = message else { return Ok(default) };
+    fields!(cx, at, message => Percent { used: value; });
+    if !(0.0..=100.0).contains(&value) {
+        return Err(at.field("value").error("must be between 0 and 100"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok((value * 100.0).round() as u32)
+}
+
+/// The bytes that a data source stands for.
+pub fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<u8>> {
+    fields!(cx, at, message => DataSource {
+        used: specifier;
+        ignored: watched_directory = "files are read once";
+    });
+    match required(specifier, at)? {
+        data_source::Specifier::Filename(path) => {
+            let at = at.field("filename");
+            std::fs::read(&path).map_err(|error| at.error(format_args!("{path}: {error}")))
+        }
+        data_source::Specifier::InlineBytes(bytes) => Ok(bytes),
+        data_source::Specifier::InlineString(text) => Ok(text.into_bytes()),
+        data_source::Specifier::EnvironmentVariable(name) => {
+            let at = at.field("environment_variable");
+            std::env::var(&name)
+                .map(String::into_bytes)
+                .map_err(|_| at.error(format_args!("the environment has no {name}")))
+        }
+    }
+}
