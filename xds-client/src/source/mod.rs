@@ -1,0 +1,3 @@
+//! Where resources come from.
+
+pub mod filesystem;
