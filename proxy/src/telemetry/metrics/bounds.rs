@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use outrigger_policy::matcher::StringMatcher;
 
+use super::number::significant;
+
 /// Envoy's bounds where no setting matches. (envoy: HistogramSettingsImpl::defaultBuckets)
 const DEFAULT: [f64; 19] = [
     0.5,
@@ -41,6 +43,8 @@ pub struct Bounds {
     limits: Box<[f64]>,
     /// The greatest whole number within each limit.
     floors: Box<[u64]>,
+    /// Each limit as Prometheus shows it.
+    labels: Box<[Box<str>]>,
 }
 
 /// Why a list of bounds is refused.
@@ -79,15 +83,21 @@ impl Bounds {
         let mut limits = limits.to_vec();
         limits.sort_by(f64::total_cmp);
         limits.dedup();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        // The cast saturates.
         let floors = limits.iter().map(|limit| limit.floor() as u64).collect();
-        Self { limits: limits.into(), floors }
+        let labels = limits.iter().map(|limit| significant(*limit, 32).into()).collect();
+        Self { limits: limits.into(), floors, labels }
     }
 
     /// The bounds as configured.
     #[must_use]
     pub fn limits(&self) -> &[f64] {
         &self.limits
+    }
+
+    /// Each bound as Prometheus shows it in `le`.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().map(|label| &**label)
     }
 
     /// The whole numbers that bucket `index` holds, first and last. The bucket above all bounds is
@@ -107,7 +117,8 @@ impl Bounds {
     #[inline]
     #[must_use]
     pub fn bucket(&self, value: u64) -> usize {
-        self.floors.partition_point(|floor| *floor < value)
+        // Most samples are small and the bounds few: a scan ends sooner than a search.
+        self.floors.iter().position(|floor| *floor >= value).unwrap_or(self.floors.len())
     }
 }
 

@@ -82,28 +82,32 @@ impl<W: Words> Shards<W> {
         Self { own: Box::default(), shared: None, histogram_cells: 0 }
     }
 
-    /// Where the calling thread writes; `None` if the instance keeps nothing.
+    /// Lets `write` write to the calling thread's shard; not if the instance keeps nothing.
     #[inline]
-    pub(super) fn writer(&self) -> Option<Writer<'_, W>> {
+    pub(super) fn write(&self, write: impl FnOnce(Writer<'_, W>)) {
+        // `write` stands in each branch, so that it knows its writer when it is compiled.
         match self.own.get(worker::current()) {
-            Some(slot) => Some(Writer::Owner(match slot.get() {
-                Some(shard) => shard,
-                None => self.allocate(slot),
-            })),
-            None => self.sharer(),
+            Some(slot) => match slot.get() {
+                Some(shard) => write(Writer::Owner(shard)),
+                None => self.write_first(slot, write),
+            },
+            None => self.write_shared(write),
         }
     }
 
-    /// The shard of all threads that are no workers.
     #[cold]
-    pub(super) fn sharer(&self) -> Option<Writer<'_, W>> {
-        let slot = self.shared.as_ref()?;
-        Some(Writer::Sharer(self.allocate(slot)))
+    #[inline(never)]
+    fn write_first(&self, slot: &OnceLock<Box<Shard<W>>>, write: impl FnOnce(Writer<'_, W>)) {
+        write(Writer::Owner(slot.get_or_init(|| Shard::new(self.histogram_cells))));
     }
 
+    /// As `write`, to the shard of all threads that are no workers.
     #[cold]
-    fn allocate<'a>(&self, slot: &'a OnceLock<Box<Shard<W>>>) -> &'a Shard<W> {
-        slot.get_or_init(|| Shard::new(self.histogram_cells))
+    #[inline(never)]
+    pub(super) fn write_shared(&self, write: impl FnOnce(Writer<'_, W>)) {
+        if let Some(slot) = &self.shared {
+            write(Writer::Sharer(slot.get_or_init(|| Shard::new(self.histogram_cells))));
+        }
     }
 
     /// The shard of worker `index`, if it has written.
@@ -196,10 +200,11 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 enter_worker(1);
-                let writer = shards.writer().unwrap();
-                writer.add(1, 5);
-                writer.add_histogram(8, 7);
-                writer.add_histogram(64, 7);
+                shards.write(|writer| {
+                    writer.add(1, 5);
+                    writer.add_histogram(8, 7);
+                    writer.add_histogram(64, 7);
+                });
             });
         });
         let shard = shards.of_worker(1).unwrap();
@@ -211,10 +216,16 @@ mod tests {
     #[test]
     fn a_thread_that_is_no_worker_shares() {
         let shards = Shards::<Pair>::new(1, 0);
-        assert!(matches!(shards.writer(), Some(Writer::Sharer(_))));
-        enter_worker(1);
-        assert!(matches!(shards.writer(), Some(Writer::Sharer(_))), "beyond the last worker");
-        assert!(Shards::<Pair>::absent().writer().is_none());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                shards.write(|writer| writer.add(0, 1));
+                enter_worker(1); // beyond the last worker
+                shards.write(|writer| writer.add(0, 1));
+            });
+        });
+        assert!(shards.of_worker(0).is_none());
+        assert_eq!(shards.of_others().unwrap().words[0].load(Relaxed), 2);
+        Shards::<Pair>::absent().write(|_| panic!("there is nothing to write to"));
     }
 
     #[test]

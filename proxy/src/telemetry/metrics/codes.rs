@@ -105,7 +105,7 @@ mod tests {
                     enter_worker(worker); // 1 to 3 are beyond the last worker and share
                     for code in [200, 0, 503, 200] {
                         for _ in 0..1000 {
-                            count(&shards.writer().unwrap(), 0, code);
+                            shards.write(|writer| count(&writer, 0, code));
                         }
                     }
                 });
@@ -122,7 +122,7 @@ mod tests {
                 scope.spawn(|| {
                     enter_worker(worker);
                     for code in (200..230).chain([200]) {
-                        count(&shards.writer().unwrap(), 0, code);
+                        shards.write(|writer| count(&writer, 0, code));
                     }
                 });
             });

@@ -12,7 +12,7 @@ use super::family::{Kind, Shown};
 use super::instance::{Layout, Source};
 use super::interval;
 use super::query::{StatKind, StatsQuery};
-use super::read::{Samples, numbers, push_part_name, samples};
+use super::read::{Part, Samples, numbers, push_part_name, samples};
 use super::registry::Registry;
 
 /// The value of one stat.
@@ -125,7 +125,6 @@ fn walk_numbers(
             if !query.wants(kind) || !core.is_visible(index) {
                 continue;
             }
-            let by_code = matches!(stat.kind, Kind::Codes { .. });
             numbers(&**source, stat, &mut |part, number| {
                 if stat.shown == Shown::OnceUsed && !number.used {
                     return;
@@ -136,7 +135,8 @@ fn walk_numbers(
                     name.push_str(&core.scope.suffix);
                 };
                 let wanted = |name: &str| {
-                    query.admits(name, number.used) && (!by_code || registry.accepts(name))
+                    query.admits(name, number.used)
+                        && (part == Part::Whole || registry.accepts(name))
                 };
                 rows.push(write_name, wanted, number.value);
             });

@@ -1,8 +1,8 @@
 //! One family in one scope: its cells, and what readers need to know about them.
 //!
 //! `stats` writes into an instance, `read` reads it as a [`Source`] without knowing its family, and
-//! `registry` makes it. What the stats matcher rejects is decided here, once: an instance of which
-//! nothing is visible keeps no cells at all.
+//! `registry` makes it. What the stats matcher rejects is decided here, once: where nothing would be
+//! visible there is no instance, and a mesh of thousands of clusters pays for none of them.
 
 use std::any::Any;
 use std::sync::atomic::AtomicU64;
@@ -47,17 +47,16 @@ pub(super) struct Layout {
 }
 
 impl<F: Family> Instance<F> {
-    /// An instance for `workers` workers, as far as `matcher` lets it be seen.
+    /// An instance for `workers` workers, as far as `matcher` lets it be seen; `None` if it does not.
     pub(super) fn new(
         scope: Scope,
         workers: usize,
         matcher: &StatsMatcher,
         bounds: &BoundsRules,
-    ) -> Self {
+    ) -> Option<Self> {
         let visible = visibility(&scope, F::STATS, matcher);
         if visible.as_ref().is_some_and(|visible| !visible.contains(&true)) {
-            let core = Core { scope, visible, ..Core::default() };
-            return Self { shards: Shards::absent(), core };
+            return None;
         }
         let mut histograms: Box<[_]> = (0..F::HISTOGRAMS).map(|_| None).collect();
         let mut cells = 0;
@@ -75,7 +74,12 @@ impl<F: Family> Instance<F> {
             cells += size;
         }
         let core = Core { scope, histograms, visible, ..Core::default() };
-        Self { shards: Shards::new(workers, cells), core }
+        Some(Self { shards: Shards::new(workers, cells), core })
+    }
+
+    /// An instance that keeps nothing: all that is written goes nowhere.
+    pub(super) fn absent() -> Self {
+        Self { shards: Shards::absent(), core: Core::default() }
     }
 }
 

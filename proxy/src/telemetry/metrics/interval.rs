@@ -54,3 +54,42 @@ fn difference(after: &Samples, before: &Samples) -> Samples {
         sum: after.sum.wrapping_sub(before.sum),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::metrics::{
+        ListenerStat, Registry, StatsQuery, StatsSpec, write_prometheus, write_text,
+    };
+
+    #[test]
+    fn an_interval_holds_what_came_between_two_flushes() {
+        let registry = Registry::new(StatsSpec::default(), 1).unwrap();
+        let stats = registry.stats::<ListenerStat>("listener.a.");
+        let buckets = || {
+            let pairs = [("histogram_buckets", "disjoint")];
+            let query = StatsQuery::parse(false, pairs).unwrap();
+            let mut out = Vec::new();
+            write_text(&registry, &query, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let line = text.lines().find(|line| line.contains("length_ms")).unwrap().to_owned();
+            line.split(' ').skip(1).take(3).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(buckets(), "No recorded values");
+        for (value, before, after) in [
+            (0, "B0.5(0,1) B1(0,0) B5(0,0)", "B0.5(1,1) B1(0,0) B5(0,0)"),
+            (1, "B0.5(1,1) B1(0,1) B5(0,0)", "B0.5(0,1) B1(1,1) B5(0,0)"),
+            (4, "B0.5(0,1) B1(1,1) B5(0,1)", "B0.5(0,1) B1(0,1) B5(1,1)"),
+        ] {
+            stats.record(ListenerStat::downstream_cx_length_ms, value);
+            assert_eq!(buckets(), before);
+            registry.flush();
+            assert_eq!(buckets(), after);
+        }
+        let query = StatsQuery::parse(true, [("histogram_buckets", "summary")]).unwrap();
+        let mut out = Vec::new();
+        write_prometheus(&registry, &query, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("length_ms_sum{envoy_listener_address=\"a\"} 4\n"), "{text}");
+        assert!(text.contains("length_ms_count{envoy_listener_address=\"a\"} 1\n"), "{text}");
+    }
+}

@@ -24,7 +24,7 @@ pub fn write_json(registry: &Registry, query: &StatsQuery, out: &mut dyn Write) 
     out.write_all(b"{\"stats\":[")?;
     walk(registry, query, &mut |name, value| {
         let histogram = matches!(value, Value::Histogram(_));
-        if histogram && histograms > 0 || !histogram && stats > 0 || histograms == 0 && stats > 0 {
+        if stats > 0 {
             out.write_all(b",")?;
         }
         if histogram && histograms == 0 {

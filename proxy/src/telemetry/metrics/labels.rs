@@ -14,7 +14,7 @@ use super::scope::Scope;
 use super::tags::{TagRules, push_cut};
 
 /// A custom namespace: its stats are exposed without `envoy_`. (envoy: CustomStatNamespaces, istio_stats)
-const CUSTOM_NAMESPACE: &str = "istiocustom.";
+const CUSTOM_NAMESPACE: &[u8] = b"istiocustom";
 
 /// How one name comes apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,27 +43,26 @@ impl TagCache {
         name: &str,
     ) -> Arc<Class> {
         let key = |known: &(u16, Part, u16)| (known.0, known.1);
-        let place = match self.known.binary_search_by_key(&(stat, part), key) {
-            Ok(found) => {
-                let class =
-                    self.known.get(found).and_then(|known| self.classes.get(usize::from(known.2)));
-                if let Some(class) = class {
-                    return Arc::clone(class);
-                }
-                found
+        let number = match self.known.binary_search_by_key(&(stat, part), key) {
+            Ok(found) => self.known.get(found).map_or(u16::MAX, |known| known.2),
+            Err(place) => {
+                let number = self.number(Class::of(rules, scope, name));
+                self.known.insert(place, (stat, part, number));
+                number
             }
-            Err(place) => place,
         };
-        let class = Arc::new(Class::of(rules, scope, name));
-        let same = self.classes.iter().position(|known| *known == class);
+        let class = self.classes.get(usize::from(number));
+        class.map_or_else(|| Arc::new(Class::of(rules, scope, name)), Arc::clone)
+    }
+
+    /// The number of `class` among those that are remembered.
+    fn number(&mut self, class: Class) -> u16 {
+        let same = self.classes.iter().position(|known| **known == class);
         let number = same.unwrap_or_else(|| {
-            self.classes.push(Arc::clone(&class));
+            self.classes.push(Arc::new(class));
             self.classes.len() - 1
         });
-        if let Ok(number) = u16::try_from(number) {
-            self.known.insert(place, (stat, part, number));
-        }
-        class
+        u16::try_from(number).unwrap_or(u16::MAX)
     }
 }
 
@@ -90,8 +89,7 @@ impl Class {
         Self { labels: labels.into(), cuts: SmallVec::from_iter([suffix]) }
     }
 
-    /// `name` without its tags, in place of what `out` held; dots become NUL, so that the order of bytes
-    /// is Envoy's, which compares word by word.
+    /// `name` without its tags, in place of what `out` held, in bytes whose order is Envoy's.
     pub(super) fn cut_name(&self, name: &str, out: &mut Vec<u8>) {
         out.clear();
         push_cut(name, &self.cuts, out);
@@ -100,21 +98,26 @@ impl Class {
             out.pop();
         }
         for byte in out {
-            if *byte == b'.' {
-                *byte = 0;
-            }
+            *byte = dot_least(*byte);
         }
+    }
+}
+
+/// Envoy compares names word by word. The order of bytes is the same if the dot is the least of them, which
+/// it becomes by changing places with NUL.
+pub(super) const fn dot_least(byte: u8) -> u8 {
+    match byte {
+        b'.' => 0,
+        0 => b'.',
+        byte => byte,
     }
 }
 
 /// The exposed name of a family of series, from what `cut_name` gives; `None` if there is none that
 /// the format allows. (envoy: PrometheusStats::metricName)
 pub(super) fn metric_name(cut: &[u8]) -> Option<String> {
-    let custom = CUSTOM_NAMESPACE.replace('.', "\0");
-    let (prefix, name) = match cut.strip_prefix(custom.as_bytes()) {
-        Some(name) => ("", name),
-        None => ("envoy_", cut),
-    };
+    let custom = cut.strip_prefix(CUSTOM_NAMESPACE).and_then(|rest| rest.strip_prefix(b"\0"));
+    let (prefix, name) = custom.map_or(("envoy_", cut), |name| ("", name));
     if prefix.is_empty() && name.first().is_none_or(u8::is_ascii_digit) {
         return None;
     }

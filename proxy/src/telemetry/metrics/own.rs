@@ -81,7 +81,6 @@ impl Own {
 
     /// `outrigger_config_refused_total{resource="…"}` of one type of resource; to be kept by whoever
     /// translates it.
-    #[must_use]
     pub fn config_refused(&self, resource: &'static str) -> Counter {
         let label = Label::from_static_parts("resource", resource);
         let key = Key::from_parts("outrigger_config_refused_total", vec![label]);

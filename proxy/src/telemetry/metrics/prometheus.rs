@@ -5,15 +5,17 @@
 //! A type is collected as references, sorted and written before the next begins: what stands in memory is a
 //! few words for each series of one type, never the text.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, PoisonError};
 
 use super::dump::{Recorded, recorded};
 use super::family::{Descriptor, Kind, Shown};
 use super::instance::Source;
-use super::labels::{Class, metric_name, push_label};
-use super::number::{not_a_number, shortest, significant};
+use super::labels::{Class, dot_least, metric_name, push_label};
+use super::number::{not_a_number, shortest};
 use super::quantile::{QUANTILES, estimate};
 use super::query::{BucketMode, StatsQuery};
 use super::read::{Number, Part, numbers, push_part_name};
@@ -22,7 +24,9 @@ use super::text::cumulative;
 
 /// One series.
 struct Series {
+    /// Place among the sorted sources.
     source: u32,
+    /// Place among the source's stats.
     stat: u16,
     part: Part,
     class: Arc<Class>,
@@ -50,26 +54,16 @@ pub fn write_prometheus(
     query: &StatsQuery,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let out = &mut BufWriter::new(out);
     let mut sources = registry.sources();
-    // Envoy compares names word by word, as if the dot were the least character.
-    sources.sort_by(|a, b| {
-        let words = |source: &Arc<dyn Source>| {
-            source
-                .core()
-                .scope
-                .prefix
-                .bytes()
-                .map(|byte| if byte == b'.' { 0 } else { byte })
-                .collect::<Vec<_>>()
-        };
-        words(a).cmp(&words(b))
-    });
+    sources.sort_by(|a, b| by_words(&a.core().scope.prefix).cmp(by_words(&b.core().scope.prefix)));
     write_groups(&sources, collect(registry, query, &sources, Type::Counter), query, out)?;
     write_groups(&sources, collect(registry, query, &sources, Type::Gauge), query, out)?;
     if query.text_readouts {
         write_texts(registry, query, out)?;
     }
-    write_groups(&sources, collect(registry, query, &sources, Type::Histogram), query, out)
+    write_groups(&sources, collect(registry, query, &sources, Type::Histogram), query, out)?;
+    out.flush()
 }
 
 fn type_of(stat: &Descriptor) -> Type {
@@ -103,8 +97,9 @@ fn collect(
                     return;
                 }
                 full_name(&**source, stat, part, &mut name);
-                let by_code = matches!(stat.kind, Kind::Codes { .. });
-                if !query.admits(&name, number.used) || by_code && !registry.accepts(&name) {
+                if !query.admits(&name, number.used)
+                    || part != Part::Whole && !registry.accepts(&name)
+                {
                     return;
                 }
                 let class = cache.class(&registry.tags, &core.scope, (index, part), &name);
@@ -151,11 +146,21 @@ fn write_groups(
 ) -> io::Result<()> {
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    for (cut, mut series) in groups {
+    // Two names may be one when sanitized, but a family stands in one place.
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut families: Vec<(String, Vec<Series>)> = Vec::new();
+    for (cut, series) in groups {
         let Some(metric) = metric_name(&cut) else { continue };
-        series.sort_by(|a, b| {
-            a.source.cmp(&b.source).then_with(|| a.stat_name(sources).cmp(&b.stat_name(sources)))
-        });
+        match places.get(&metric).and_then(|place| families.get_mut(*place)) {
+            Some((_, known)) => known.extend(series),
+            None => {
+                places.insert(metric.clone(), families.len());
+                families.push((metric, series));
+            }
+        }
+    }
+    for (metric, mut series) in families {
+        series.sort_by(|a, b| a.order(b, sources));
         let mut typed = false;
         for one in &series {
             let Some((source, stat)) = one.stat(sources) else { continue };
@@ -193,14 +198,35 @@ impl Series {
         Some((source, source.stats().get(usize::from(self.stat))?))
     }
 
-    /// What stands behind the scope, for the order of series of one scope.
-    fn stat_name(&self, sources: &[Arc<dyn Source>]) -> String {
-        let mut name = String::new();
-        if let Some((_, stat)) = self.stat(sources) {
-            push_part_name(stat.name, self.part, &mut name);
+    /// By full name; `sources` are sorted by their prefixes.
+    fn order(&self, other: &Self, sources: &[Arc<dyn Source>]) -> Ordering {
+        let (Some((a, a_stat)), Some((b, b_stat))) = (self.stat(sources), other.stat(sources))
+        else {
+            return Ordering::Equal;
+        };
+        let (a, b) = (&a.core().scope, &b.core().scope);
+        if !a.prefix.starts_with(&*b.prefix) && !b.prefix.starts_with(&*a.prefix) {
+            return self.source.cmp(&other.source);
         }
-        name
+        let (a_name, b_name) = (part_name(a_stat, self.part), part_name(b_stat, other.part));
+        let a = by_words(&a.prefix).chain(by_words(&a_name)).chain(by_words(&a.suffix));
+        let b = by_words(&b.prefix).chain(by_words(&b_name)).chain(by_words(&b.suffix));
+        a.cmp(b)
     }
+}
+
+/// Bytes whose order is Envoy's, which compares names word by word.
+fn by_words(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().map(dot_least)
+}
+
+fn part_name(stat: &Descriptor, part: Part) -> Cow<'static, str> {
+    if part == Part::Whole {
+        return Cow::Borrowed(stat.name);
+    }
+    let mut name = String::new();
+    push_part_name(stat.name, part, &mut name);
+    Cow::Owned(name)
 }
 
 fn write_histogram(
@@ -211,8 +237,7 @@ fn write_histogram(
 ) -> io::Result<()> {
     let comma = if labels.is_empty() { "" } else { "," };
     let samples = &recorded.total;
-    for (limit, count) in samples.bounds.limits().iter().zip(cumulative(samples)) {
-        let limit = significant(*limit, 32);
+    for (limit, count) in samples.bounds.labels().zip(cumulative(samples)) {
         writeln!(out, "{metric}_bucket{{{labels}{comma}le=\"{limit}\"}} {count}")?;
     }
     let count = samples.count();
@@ -271,4 +296,34 @@ pub(super) fn series_of(rules: &super::tags::TagRules, name: &str) -> String {
     let mut cut = Vec::new();
     class.cut_name(name, &mut cut);
     format!("{}{{{}}}", metric_name(&cut).unwrap(), class.labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::{HostStat, StatsSpec};
+
+    #[test]
+    fn names_that_are_one_when_sanitized_stand_under_one_type() {
+        let registry = Registry::new(StatsSpec::default(), 1).unwrap();
+        let stats = ["a-x.", "a.m.", "a_x.", "b."].map(|scope| registry.stats::<HostStat>(scope));
+        let query = StatsQuery::parse(true, [("filter", "rq_total")]).unwrap();
+        let mut out = Vec::new();
+        write_prometheus(&registry, &query, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "# TYPE envoy_a_m_rq_total counter",
+                "envoy_a_m_rq_total{} 0",
+                "# TYPE envoy_a_x_rq_total counter",
+                "envoy_a_x_rq_total{} 0",
+                "envoy_a_x_rq_total{} 0",
+                "# TYPE envoy_b_rq_total counter",
+                "envoy_b_rq_total{} 0",
+            ]
+        );
+        drop(stats);
+    }
 }

@@ -10,12 +10,6 @@ use super::read::Samples;
 pub(super) const QUANTILES: [f64; 10] = [0.0, 0.25, 0.5, 0.75, 0.90, 0.95, 0.99, 0.995, 0.999, 1.0];
 
 /// The estimates for [`QUANTILES`]; not a number if there is no sample.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "an estimate"
-)]
 pub(super) fn estimate(samples: &Samples) -> [f64; 10] {
     let total = samples.count();
     QUANTILES.map(|quantile| {

@@ -73,8 +73,15 @@ struct Living {
     /// By the scope's name; several families may share a scope.
     scopes: BTreeMap<Box<str>, SmallVec<[Entry; 1]>>,
     texts: BTreeMap<Box<str>, Weak<Text>>,
+    /// By family: the one instance behind all stats that the matcher rejects.
+    absent: BTreeMap<&'static str, Arc<dyn Source>>,
     /// Scopes and texts left by the last sweep; at twice as many the next is due.
     swept: usize,
+}
+
+fn downcast<F: Family>(source: Arc<dyn Source>) -> Option<Arc<Instance<F>>> {
+    let source: Arc<dyn Any + Send + Sync> = source;
+    source.downcast().ok()
 }
 
 impl Registry {
@@ -118,17 +125,22 @@ impl Registry {
         scope.full_name("", &mut name);
         let mut living = self.living();
         living.sweep_if_due();
-        let entries = living.scopes.entry(name.into()).or_default();
-        let same = |(family, source): &Entry| {
-            let source: Arc<dyn Any + Send + Sync> =
-                Some(source.upgrade()?).filter(|_| *family == F::NAME)?;
-            source.downcast::<Instance<F>>().ok().filter(|found| found.core.scope == scope)
-        };
-        if let Some(found) = entries.iter().find_map(same) {
+        let entries = living.scopes.get(&*name).into_iter().flatten();
+        let mut of_family = entries.filter(|(family, _)| *family == F::NAME);
+        let found = of_family.find_map(|(_, source)| {
+            let found = downcast::<F>(source.upgrade()?)?;
+            (found.core.scope == scope).then_some(found)
+        });
+        if let Some(found) = found {
             return Stats(found);
         }
-        let made = Arc::new(Instance::<F>::new(scope, self.workers, &self.matcher, &self.bounds));
+        let Some(made) = Instance::<F>::new(scope, self.workers, &self.matcher, &self.bounds)
+        else {
+            return Stats(living.absent());
+        };
+        let made = Arc::new(made);
         let source: Arc<dyn Source> = made.clone();
+        let entries = living.scopes.entry(name.into()).or_default();
         entries.retain(|(_, source)| source.strong_count() > 0);
         entries.push((F::NAME, Arc::downgrade(&source)));
         Stats(made)
@@ -174,7 +186,8 @@ impl Registry {
         texts.filter(|text| text.is_visible()).collect()
     }
 
-    /// True if the matcher lets a stat of this name through.
+    /// True if the matcher lets a stat of this name through; for parts of stats, whose names are made by
+    /// the data.
     pub(super) fn accepts(&self, name: &str) -> bool {
         self.matcher.accepts(name)
     }
@@ -185,6 +198,11 @@ impl Registry {
 }
 
 impl Living {
+    fn absent<F: Family>(&mut self) -> Arc<Instance<F>> {
+        let known = self.absent.entry(F::NAME).or_insert_with(|| Arc::new(Instance::<F>::absent()));
+        downcast(Arc::clone(known)).unwrap_or_else(|| Arc::new(Instance::absent()))
+    }
+
     /// Forgets what has died, when so much was added that it pays.
     fn sweep_if_due(&mut self) {
         if self.scopes.len() + self.texts.len() < 64.max(2 * self.swept) {
@@ -275,6 +293,7 @@ mod tests {
             stats.set(ClusterStat::membership_total, 5);
             assert!(stats.samples(ClusterStat::upstream_cx_length_ms).is_none());
         }
+        assert_eq!(registry.sources().len(), 1);
         assert_eq!(seen.code_count(ClusterStat::upstream_rq_code, 503), 1);
         assert_eq!(unseen.code_count(ClusterStat::upstream_rq_code, 503), 0);
         assert_eq!(unseen.level(ClusterStat::membership_total), 0);

@@ -50,7 +50,8 @@ impl Scope {
     }
 }
 
-/// The prefix of a cluster's stats; `alt_stat_name` wins unless it is empty. (envoy: config.cluster.v3.Cluster.alt_stat_name)
+/// The prefix of a cluster's stats; `alt_stat_name` wins unless it is empty.
+/// (envoy: config.cluster.v3.Cluster.alt_stat_name)
 #[must_use]
 pub fn cluster_prefix(name: &str, alt_stat_name: &str) -> String {
     let name = if alt_stat_name.is_empty() { name } else { alt_stat_name };

@@ -36,7 +36,8 @@ impl<F: Family> Stats<F> {
     pub fn detached(workers: usize) -> Self {
         let bounds = BoundsRules::new(Vec::new());
         let matcher = StatsMatcher::default();
-        Self(Arc::new(Instance::new(Scope::default(), workers, &matcher, &bounds)))
+        let made = Instance::new(Scope::default(), workers, &matcher, &bounds);
+        Self(Arc::new(made.unwrap_or_else(Instance::absent)))
     }
 
     /// Counts one.
@@ -48,9 +49,8 @@ impl<F: Family> Stats<F> {
     /// Counts `n`.
     #[inline]
     pub fn add(&self, counter: Counter<F>, n: u64) {
-        if let Some(writer) = self.0.shards.writer() {
-            writer.add(usize::from(counter.word), n);
-        }
+        let word = usize::from(counter.word);
+        self.0.shards.write(move |writer| writer.add(word, n));
     }
 
     /// One more. Rise and fall may happen on different threads.
@@ -68,18 +68,20 @@ impl<F: Family> Stats<F> {
     /// `by` more, or less.
     #[inline]
     pub fn shift(&self, gauge: Gauge<F>, by: i64) {
-        if let Some(writer) = self.0.shards.writer() {
-            writer.add(usize::from(gauge.word), by.cast_unsigned());
-            writer.mark(F::GAUGES_USED, 1 << gauge.bit);
-        }
+        let (word, used) = (usize::from(gauge.word), 1 << gauge.bit);
+        self.0.shards.write(move |writer| {
+            writer.add(word, by.cast_unsigned());
+            writer.mark(F::GAUGES_USED, used);
+        });
     }
 
     /// Sets a gauge that nobody shifts; of two threads that set it the later wins.
     pub fn set(&self, gauge: Gauge<F>, value: u64) {
-        if let Some(writer) = self.0.shards.sharer() {
-            writer.put(usize::from(gauge.word), value);
-            writer.mark(F::GAUGES_USED, 1 << gauge.bit);
-        }
+        let (word, used) = (usize::from(gauge.word), 1 << gauge.bit);
+        self.0.shards.write_shared(move |writer| {
+            writer.put(word, value);
+            writer.mark(F::GAUGES_USED, used);
+        });
     }
 
     /// One more until the guard is dropped. The guard keeps the stats alive at the price of a clone:
@@ -96,18 +98,18 @@ impl<F: Family> Stats<F> {
         let Some(Some(layout)) = self.0.core.histograms.get(usize::from(histogram.index)) else {
             return;
         };
-        if let Some(writer) = self.0.shards.writer() {
-            writer.add_histogram(layout.at, value);
-            writer.add_histogram(layout.at + 1 + layout.bounds.bucket(value), 1);
-        }
+        let (sum, bucket) = (layout.at, layout.at + 1 + layout.bounds.bucket(value));
+        self.0.shards.write(move |writer| {
+            writer.add_histogram(sum, value);
+            writer.add_histogram(bucket, 1);
+        });
     }
 
     /// Counts one answer with status `code`.
     #[inline]
     pub fn code(&self, codes: Codes<F>, code: u16) {
-        if let Some(writer) = self.0.shards.writer() {
-            codes::count(&writer, usize::from(codes.word), code);
-        }
+        let word = usize::from(codes.word);
+        self.0.shards.write(move |writer| codes::count(&writer, word, code));
     }
 
     /// What the counter stands at.

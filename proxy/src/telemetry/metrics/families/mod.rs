@@ -70,7 +70,7 @@ pub use self::telemetry::{
     OpenTelemetryStats, ZipkinStat, ZipkinStats,
 };
 pub use self::tls::{
-    CertificateStat, CertificateStats, Parameter, TlsFactoryStat, TlsFactoryStats, TlsStat,
+    CertificateStat, CertificateStats, TlsFactoryStat, TlsFactoryStats, TlsParameter, TlsStat,
     TlsStats,
 };
 pub use self::upstream::{

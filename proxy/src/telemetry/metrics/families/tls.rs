@@ -40,28 +40,28 @@ family! {
 }
 
 /// TLS code points of cipher suites, groups and versions, and what counts them. (IANA: tls-parameters)
-const PARAMETERS: &[(Parameter, Counter<TlsStat>)] = &[
-    (Parameter::Cipher(0x1301), TlsStat::aes128_gcm),
-    (Parameter::Cipher(0x1302), TlsStat::aes256_gcm),
-    (Parameter::Cipher(0x1303), TlsStat::chacha20),
-    (Parameter::Cipher(0xc02b), TlsStat::ecdsa_aes128_gcm),
-    (Parameter::Cipher(0xc02c), TlsStat::ecdsa_aes256_gcm),
-    (Parameter::Cipher(0xcca9), TlsStat::ecdsa_chacha20),
-    (Parameter::Cipher(0xc02f), TlsStat::rsa_aes128_gcm),
-    (Parameter::Cipher(0xc030), TlsStat::rsa_aes256_gcm),
-    (Parameter::Cipher(0xcca8), TlsStat::rsa_chacha20),
-    (Parameter::Group(0x0017), TlsStat::p256),
-    (Parameter::Group(0x0018), TlsStat::p384),
-    (Parameter::Group(0x0019), TlsStat::p521),
-    (Parameter::Group(0x001d), TlsStat::x25519),
-    (Parameter::Group(0x11ec), TlsStat::x25519_mlkem768),
-    (Parameter::Version(0x0303), TlsStat::tls12),
-    (Parameter::Version(0x0304), TlsStat::tls13),
+const PARAMETERS: &[(TlsParameter, Counter<TlsStat>)] = &[
+    (TlsParameter::Cipher(0x1301), TlsStat::aes128_gcm),
+    (TlsParameter::Cipher(0x1302), TlsStat::aes256_gcm),
+    (TlsParameter::Cipher(0x1303), TlsStat::chacha20),
+    (TlsParameter::Cipher(0xc02b), TlsStat::ecdsa_aes128_gcm),
+    (TlsParameter::Cipher(0xc02c), TlsStat::ecdsa_aes256_gcm),
+    (TlsParameter::Cipher(0xcca9), TlsStat::ecdsa_chacha20),
+    (TlsParameter::Cipher(0xc02f), TlsStat::rsa_aes128_gcm),
+    (TlsParameter::Cipher(0xc030), TlsStat::rsa_aes256_gcm),
+    (TlsParameter::Cipher(0xcca8), TlsStat::rsa_chacha20),
+    (TlsParameter::Group(0x0017), TlsStat::p256),
+    (TlsParameter::Group(0x0018), TlsStat::p384),
+    (TlsParameter::Group(0x0019), TlsStat::p521),
+    (TlsParameter::Group(0x001d), TlsStat::x25519),
+    (TlsParameter::Group(0x11ec), TlsStat::x25519_mlkem768),
+    (TlsParameter::Version(0x0303), TlsStat::tls12),
+    (TlsParameter::Version(0x0304), TlsStat::tls13),
 ];
 
 /// What a handshake has settled, by its code point on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parameter {
+pub enum TlsParameter {
     /// The cipher suite.
     Cipher(u16),
     /// The key exchange group.
@@ -72,7 +72,7 @@ pub enum Parameter {
 
 impl TlsStats {
     /// Counts what a handshake has settled; nothing for a code point that rustls does not negotiate.
-    pub fn negotiated(&self, parameter: Parameter) {
+    pub fn negotiated(&self, parameter: TlsParameter) {
         if let Some((_, counter)) = PARAMETERS.iter().find(|(known, _)| *known == parameter) {
             self.inc(*counter);
         }

@@ -4,7 +4,8 @@
 use super::super::family::family;
 
 family! {
-    /// Scope `cluster.NAME.external.`, `….internal.`, `….canary.` or `….retry.`; made by the first answer.
+    /// Scope `cluster.NAME.external.`, `….internal.`, `….canary.` or `….retry.`; made by the first
+    /// answer.
     CodeStat as CodeStats {
         rare_counters {
             upstream_rq_1xx,

@@ -19,7 +19,7 @@ pub(super) const REGEXES: &[(&str, &str, &str)] = &[
     ("envoy.http_conn_manager_prefix", r"^listener\..*?\.http\.((<word>)\.)", ""),
     (
         "envoy.worker_id",
-        r"^(?:listener\.(?:<address>|<word>)|server|listener_manager|thread_local_cluster_manager)\.worker_((\d+)\.)",
+        r"^(?:listener\.(?:<address>|<word>)|server|listener_manager)\.worker_((\d+)\.)",
         "",
     ),
     ("envoy.listener_address", r"^listener\.((<address>|<word>)\.)", "admin"),

@@ -1,4 +1,4 @@
-//! Tags: which parts of a stat's name are not name but value, as the cluster's in `cluster.up.upstream_rq_total`.
+//! Tags: which parts of a stat's name are not name but value, as `up` in `cluster.up.upstream_rq_total`.
 //! (envoy: config.metrics.v3.StatsConfig.stats_tags, use_all_default_tags)
 //!
 //! Compiled once from the bootstrap; asked when a stat is first rendered for Prometheus, never on the
@@ -11,7 +11,7 @@ mod pattern;
 mod regex;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::Range;
 

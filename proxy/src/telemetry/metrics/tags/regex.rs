@@ -1,4 +1,5 @@
-//! Tag rules by regular expression, as the bootstrap gives them. (envoy: config.metrics.v3.TagSpecifier.regex)
+//! Tag rules by regular expression, as the bootstrap gives them.
+//! (envoy: config.metrics.v3.TagSpecifier.regex)
 //!
 //! Envoy compiles these as ECMAScript: bytes, not characters; leftmost match, alternatives in order. Our
 //! engine is linear in the name's length and therefore knows no look-ahead. Istio's bootstrap holds one,
