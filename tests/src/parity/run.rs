@@ -1,0 +1,219 @@
+//! Runs groups of cases on both sides and gathers verdicts.
+//!
+//! Within a group both sides run each case at the same time and the cases come one after the other.
+//! What is seen after the clients are done (log lines, counters, what upstreams still receive) is
+//! polled until both sides agree and nothing more can be expected, at most for [`PATIENCE`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::time::{Instant, sleep};
+
+use super::case::{Case, Group};
+use super::compare::{self, Verdict};
+use super::render;
+use super::side::{Observation, Side};
+use crate::certs::Certs;
+use crate::client::Heard;
+
+/// For what both sides must come to agree on.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Four times the interval at which the proxies are told to flush their access logs.
+const QUIET: Duration = Duration::from_millis(80);
+const POLL: Duration = Duration::from_millis(15);
+
+/// What all groups share.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub left: PathBuf,
+    pub right: PathBuf,
+    pub certs: Arc<Certs>,
+    /// Prints what the left side showed of every case.
+    pub show: bool,
+}
+
+/// The verdict of one case.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub title: String,
+    pub verdict: Verdict,
+}
+
+impl Run {
+    /// Whether the same binary runs on both sides, to find cases that do not repeat.
+    fn is_self_check(&self) -> bool {
+        self.left == self.right
+    }
+
+    /// Runs the cases of a group whose title contains `only`.
+    ///
+    /// # Errors
+    /// When the group's data is wrong.
+    pub async fn group(&self, group: &Group, only: &str) -> Result<Vec<Outcome>> {
+        let title = |case: &str| format!("{} / {case}", group.title());
+        let mut cases = group.cases()?;
+        cases.retain(|case| title(&case.options.name).contains(only));
+        if cases.is_empty() && !(group.refused && group.title().contains(only)) {
+            return Ok(Vec::new());
+        }
+        let (left, right) = tokio::join!(
+            Side::start(&self.left, group, &self.certs),
+            Side::start(&self.right, group, &self.certs)
+        );
+        if group.refused {
+            let verdict = self.refusal(group, left.err(), right.err());
+            return Ok(vec![Outcome { title: group.title(), verdict }]);
+        }
+        let mut left = left.with_context(|| format!("{}: Envoy does not start", group.title()))?;
+        let mut right = match right {
+            Ok(side) => side,
+            Err(error) => {
+                let verdict = Verdict::Different(format!("does not start: {error:#}\n"));
+                let all = cases.iter().map(|case| title(&case.options.name));
+                return Ok(all.map(|title| Outcome { title, verdict: verdict.clone() }).collect());
+            }
+        };
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for case in &cases {
+            let title = title(&case.options.name);
+            let run = self.case(group, case, &mut left, &mut right).await;
+            let (verdict, stray) = run.with_context(|| title.clone())?;
+            if let (Some(stray), Some(before)) = (stray, outcomes.last_mut()) {
+                before.verdict =
+                    Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
+            }
+            outcomes.push(Outcome { title, verdict });
+        }
+        Ok(outcomes)
+    }
+
+    fn refusal(
+        &self,
+        group: &Group,
+        left: Option<anyhow::Error>,
+        right: Option<anyhow::Error>,
+    ) -> Verdict {
+        if self.show {
+            println!(
+                "{}\n{}",
+                group.title(),
+                left.as_ref().map_or_else(|| "taken".to_owned(), |error| format!("{error:#}"))
+            );
+        }
+        match (left.is_some(), right.is_some()) {
+            (true, true) => Verdict::Equal,
+            (true, false) => {
+                Verdict::Different("Envoy refuses this bootstrap, we take it\n".to_owned())
+            }
+            (false, true) if group.listed.is_some() && !self.is_self_check() => Verdict::Listed,
+            (false, _) if group.listed.is_some() && self.is_self_check() => Verdict::Equal,
+            (false, _) => Verdict::Different("Envoy takes this bootstrap\n".to_owned()),
+        }
+    }
+
+    /// The verdict, and log lines that still came from the case before.
+    async fn case(
+        &self,
+        group: &Group,
+        case: &Case,
+        left: &mut Side,
+        right: &mut Side,
+    ) -> Result<(Verdict, Option<String>)> {
+        let counters = group.counters_of(case);
+        let (late_left, late_right) =
+            tokio::join!(left.begin(case, &counters), right.begin(case, &counters));
+        let (late_left, late_right) = (late_left?, late_right?);
+        let stray = (!late_left.is_empty() || !late_right.is_empty())
+            .then(|| compare::diff(&late_left, &late_right));
+        let (heard_left, heard_right) = tokio::join!(left.run(case), right.run(case));
+        let (heard_left, heard_right) = (heard_left?, heard_right?);
+        let (one, other) =
+            settle(case, &counters, (left, &heard_left), (right, &heard_right)).await?;
+        left.end(&one);
+        right.end(&other);
+        let pages =
+            (render::render(case, &left.names, &one), render::render(case, &right.names, &other));
+        if self.show {
+            println!("{} / {}\n{}", group.title(), case.options.name, pages.0.join("\n"));
+        }
+        if let Some(death) = left.death().or_else(|| right.death()) {
+            return Ok((Verdict::Different(death), stray));
+        }
+        Ok((self.verdict(case, (&one, &pages.0), (&other, &pages.1)), stray))
+    }
+
+    fn verdict(
+        &self,
+        case: &Case,
+        (left, left_page): (&Observation, &[String]),
+        (right, right_page): (&Observation, &[String]),
+    ) -> Verdict {
+        if let Err(wrong) = compare::guard(case, left) {
+            return Verdict::Different(format!("{wrong}\n{}", left_page.join("\n")));
+        }
+        let counts = compare::counts_agree(case, left, right);
+        let equal = left_page == right_page && counts.is_ok();
+        let difference = || {
+            format!("{}{}", counts.err().unwrap_or_default(), compare::diff(left_page, right_page))
+        };
+        match &case.options.listed {
+            Some(_) if !self.is_self_check() => match compare::ours(&case.options.ours, right) {
+                Ok(()) if equal => {
+                    Verdict::Different("listed, yet equal: take it off the list\n".to_owned())
+                }
+                Ok(()) => Verdict::Listed,
+                Err(wrong) => Verdict::Different(format!("{wrong}\n{}", difference())),
+            },
+            _ if equal => Verdict::Equal,
+            _ => Verdict::Different(difference()),
+        }
+    }
+}
+
+/// Looks at both sides until they agree and all expected log lines are there.
+async fn settle(
+    case: &Case,
+    counters: &[String],
+    (left, heard_left): (&Side, &[Heard]),
+    (right, heard_right): (&Side, &[Heard]),
+) -> Result<(Observation, Observation)> {
+    let began = Instant::now();
+    loop {
+        let (one, other) =
+            tokio::join!(left.observe(heard_left, counters), right.observe(heard_right, counters));
+        let (one, other) = (one?, other?);
+        let logged = one.log.len() >= log_lines(case, heard_left)
+            && other.log.len() >= log_lines(case, heard_right);
+        let equal =
+            render::render(case, &left.names, &one) == render::render(case, &right.names, &other);
+        // A case that differs on purpose never becomes equal.
+        let agreed = logged && (equal || case.options.listed.is_some());
+        if agreed && began.elapsed() > QUIET || began.elapsed() > PATIENCE {
+            return Ok((one, other));
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// One line per final response that did not come from the admin port.
+fn log_lines(case: &Case, heard: &[Heard]) -> usize {
+    let logging = case
+        .clients
+        .iter()
+        .zip(heard)
+        .filter(|(client, _)| client.to != "ADMIN")
+        .map(|(_, heard)| heard);
+    let of_one = |heard: &Heard| {
+        let streams = heard.frames.iter().filter(|line| line.starts_with("HEADERS")).count();
+        heard.responses.iter().filter(|response| response.is_final()).count() + streams
+    };
+    case.options.logs.unwrap_or_else(|| {
+        if case.options.compare.skip.iter().any(|s| s == "log") {
+            0
+        } else {
+            logging.map(of_one).sum()
+        }
+    })
+}
