@@ -43,7 +43,14 @@ struct Flags {
     write_docs: bool,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    parity().unwrap_or_else(|error| {
+        eprintln!("parity: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn parity() -> Result<ExitCode> {
     let flags = Flags::parse();
     let groups = case::load(&flags.cases)?;
     if flags.write_docs {
@@ -61,7 +68,6 @@ async fn run(flags: &Flags, groups: Vec<Group>) -> Result<ExitCode> {
         left: locate(&flags.left)?,
         right: locate(&flags.right)?,
         certs: Arc::new(Certs::create(&scratch.path().join("certs"))?),
-        show: flags.show,
     };
     let permits = Arc::new(Semaphore::new(flags.jobs));
     let mut tasks = JoinSet::new();
@@ -76,13 +82,16 @@ async fn run(flags: &Flags, groups: Vec<Group>) -> Result<ExitCode> {
     while let Some(done) = tasks.join_next().await {
         outcomes.append(&mut done??);
     }
-    Ok(summary(outcomes))
+    Ok(summary(outcomes, flags.show))
 }
 
-fn summary(mut outcomes: Vec<Outcome>) -> ExitCode {
+fn summary(mut outcomes: Vec<Outcome>, show: bool) -> ExitCode {
     outcomes.sort_by(|a, b| a.title.cmp(&b.title));
     let (mut equal, mut listed, mut different) = (0, 0, 0);
     for outcome in &outcomes {
+        if show {
+            println!("{}\n{}\n", outcome.title, outcome.page.join("\n"));
+        }
         match &outcome.verdict {
             Verdict::Equal => equal += 1,
             Verdict::Listed => listed += 1,

@@ -31,6 +31,9 @@ pub enum Frame {
         stream: u32,
         /// `name: value`; a name may begin with a colon.
         fields: Vec<String>,
+        /// So many lines `x-more: 1` behind them.
+        #[serde(default)]
+        more: usize,
         #[serde(default)]
         end: bool,
     },
@@ -67,8 +70,9 @@ pub(super) async fn run(
     out.extend(frame(SETTINGS, 0, 0, &[]));
     for wanted in &client.frames {
         match wanted {
-            Frame::Headers { stream, fields, end } => {
-                out.extend(frame(HEADERS, END_HEADERS | u8::from(*end), *stream, &block(fields)));
+            Frame::Headers { stream, fields, more, end } => {
+                let fields = [fields.clone(), vec!["x-more: 1".to_owned(); *more]].concat();
+                out.extend(frame(HEADERS, END_HEADERS | u8::from(*end), *stream, &block(&fields)));
             }
             Frame::Data { stream, text, end } => {
                 out.extend(frame(DATA, u8::from(*end), *stream, &text::bytes(&text::repeat(text))));
@@ -184,13 +188,18 @@ fn list(mut bytes: &[u8]) -> Vec<String> {
         bytes = rest;
         let stream = u32::from_be_bytes(*stream) & 0x7fff_ffff;
         let end = if flags & END_STREAM == 0 { "" } else { " end" };
-        all.push(match kind {
-            DATA => format!("DATA {stream} {}{end}", text::show(payload)),
+        let line = match kind {
+            // How a body is cut into frames is no concern of a case.
+            DATA => match all.pop_if(|last: &mut String| last.starts_with(&format!("DATA {stream} "))) {
+                Some(last) => format!("{last}{}{end}", text::show(payload)),
+                None => format!("DATA {stream} {}{end}", text::show(payload)),
+            },
             HEADERS => format!("HEADERS {stream}{}{end}", status(payload)),
             RST_STREAM => format!("RST_STREAM {stream} {}", code(payload)),
             GOAWAY => format!("GOAWAY {}", code(payload.get(4..).unwrap_or_default())),
             _ => continue,
-        });
+        };
+        all.push(line);
     }
     all
 }
@@ -237,7 +246,8 @@ mod tests {
     fn frames_that_came_back_are_listed_without_upkeep() {
         let mut bytes = frame(SETTINGS, 0, 0, &[]);
         bytes.extend(frame(HEADERS, END_HEADERS, 1, &[0x88]));
-        bytes.extend(frame(DATA, END_STREAM, 1, b"ok"));
+        bytes.extend(frame(DATA, 0, 1, b"o"));
+        bytes.extend(frame(DATA, END_STREAM, 1, b"k"));
         bytes.extend(frame(RST_STREAM, 0, 3, &1u32.to_be_bytes()));
         bytes.extend(frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 11]));
         let expected = [

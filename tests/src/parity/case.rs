@@ -75,11 +75,13 @@ pub struct Ours {
     pub fate: Option<String>,
     /// How many requests may reach the upstreams.
     pub upstream: Option<usize>,
+    /// The names of the trailers that an upstream gets.
+    pub trailers: Option<Vec<String>>,
 }
 
 impl Ours {
     pub fn is_empty(&self) -> bool {
-        self.status.is_none() && self.fate.is_none() && self.upstream.is_none()
+        self.status.is_none() && self.fate.is_none() && self.upstream.is_none() && self.trailers.is_none()
     }
 }
 
@@ -103,6 +105,12 @@ pub struct Compare {
     pub within: f64,
 }
 
+impl Case {
+    pub fn title(&self, group: &Group) -> String {
+        format!("{} / {}", group.title(), self.options.name)
+    }
+}
+
 impl Group {
     /// The cases, with the fields of a lone client taken apart from those of the case.
     ///
@@ -119,7 +127,7 @@ impl Group {
         format!("{} / {}", self.file, self.group)
     }
 
-    /// Whether its listeners write the default access log.
+    /// The counters that a case compares.
     pub fn counters_of(&self, case: &Case) -> Vec<String> {
         self.counters.iter().chain(&case.options.counters).cloned().collect()
     }

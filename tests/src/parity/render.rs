@@ -18,9 +18,6 @@ use crate::upstream::record::Seen;
 
 type Lines = [(Vec<u8>, Vec<u8>)];
 
-/// Header values that depend on time.
-const VOLATILE: [&str; 2] = ["date", "x-envoy-upstream-service-time"];
-
 struct Page<'a> {
     names: &'a Names,
     compare: &'a Compare,
@@ -109,8 +106,11 @@ impl Page<'_> {
             if self.skips(&lower) || self.skips("body") && lower == "content-length" {
                 continue;
             }
-            let volatile = VOLATILE.contains(&lower.as_str());
-            let value = if volatile { "<volatile>".to_owned() } else { text::show(value) };
+            let value = match lower.as_str() {
+                "date" | "x-envoy-upstream-service-time" => "<volatile>".to_owned(),
+                "x-envoy-expected-rq-timeout-ms" => full_second(&text::show(value)),
+                _ => text::show(value),
+            };
             self.push(mark, &format!("  {}: {value}", text::show(name)));
         }
     }
@@ -164,6 +164,14 @@ impl Page<'_> {
                 (false, true) => self.push(">", "(incomplete, abandoned)"),
             }
         }
+    }
+}
+
+/// What is left of a timeout after a retry, rounded up to a second: what was spent varies.
+fn full_second(ms: &str) -> String {
+    match ms.parse::<u64>() {
+        Ok(left) if left > 1000 => (left.div_ceil(1000) * 1000).to_string(),
+        _ => ms.to_owned(),
     }
 }
 

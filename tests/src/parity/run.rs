@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
 use super::case::{Case, Group};
@@ -30,15 +30,14 @@ pub struct Run {
     pub left: PathBuf,
     pub right: PathBuf,
     pub certs: Arc<Certs>,
-    /// Prints what the left side showed of every case.
-    pub show: bool,
 }
 
-/// The verdict of one case.
+/// The verdict of one case, and what the left side showed.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub title: String,
     pub verdict: Verdict,
+    pub page: Vec<String>,
 }
 
 impl Run {
@@ -52,9 +51,8 @@ impl Run {
     /// # Errors
     /// When the group's data is wrong.
     pub async fn group(&self, group: &Group, only: &str) -> Result<Vec<Outcome>> {
-        let title = |case: &str| format!("{} / {case}", group.title());
         let mut cases = group.cases()?;
-        cases.retain(|case| title(&case.options.name).contains(only));
+        cases.retain(|case| case.title(group).contains(only));
         if cases.is_empty() && !(group.refused && group.title().contains(only)) {
             return Ok(Vec::new());
         }
@@ -63,85 +61,71 @@ impl Run {
             Side::start(&self.right, group, &self.certs)
         );
         if group.refused {
-            let verdict = self.refusal(group, left.err(), right.err());
-            return Ok(vec![Outcome { title: group.title(), verdict }]);
+            let page = left.as_ref().err().map(|error| format!("{error:#}"));
+            let verdict = self.refusal(group, left.is_err(), right.is_err());
+            let page = page.into_iter().collect();
+            return Ok(vec![Outcome { title: group.title(), verdict, page }]);
         }
-        let mut left = left.with_context(|| format!("{}: Envoy does not start", group.title()))?;
-        let mut right = match right {
-            Ok(side) => side,
-            Err(error) => {
-                let verdict = Verdict::Different(format!("does not start: {error:#}\n"));
-                let all = cases.iter().map(|case| title(&case.options.name));
-                return Ok(all.map(|title| Outcome { title, verdict: verdict.clone() }).collect());
-            }
+        let (mut left, mut right) = match (left, right) {
+            (Ok(left), Ok(right)) => (left, right),
+            (Err(error), _) => return Ok(all(group, &cases, &format!("Envoy does not start: {error:#}"))),
+            (_, Err(error)) => return Ok(all(group, &cases, &format!("does not start: {error:#}"))),
         };
         let mut outcomes: Vec<Outcome> = Vec::new();
         for case in &cases {
-            let title = title(&case.options.name);
-            let run = self.case(group, case, &mut left, &mut right).await;
-            let (verdict, stray) = run.with_context(|| title.clone())?;
+            let (outcome, stray) = self.case(group, case, &mut left, &mut right).await;
             if let (Some(stray), Some(before)) = (stray, outcomes.last_mut()) {
-                before.verdict =
-                    Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
+                before.verdict = Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
             }
-            outcomes.push(Outcome { title, verdict });
+            outcomes.push(outcome);
         }
         Ok(outcomes)
     }
 
-    fn refusal(
-        &self,
-        group: &Group,
-        left: Option<anyhow::Error>,
-        right: Option<anyhow::Error>,
-    ) -> Verdict {
-        if self.show {
-            println!(
-                "{}\n{}",
-                group.title(),
-                left.as_ref().map_or_else(|| "taken".to_owned(), |error| format!("{error:#}"))
-            );
-        }
-        match (left.is_some(), right.is_some()) {
+    fn refusal(&self, group: &Group, left: bool, right: bool) -> Verdict {
+        let listed = group.listed.is_some();
+        match (left, right) {
             (true, true) => Verdict::Equal,
-            (true, false) => {
-                Verdict::Different("Envoy refuses this bootstrap, we take it\n".to_owned())
-            }
-            (false, true) if group.listed.is_some() && !self.is_self_check() => Verdict::Listed,
-            (false, _) if group.listed.is_some() && self.is_self_check() => Verdict::Equal,
+            (true, false) => Verdict::Different("Envoy refuses this bootstrap, we take it\n".to_owned()),
+            (false, true) if listed && !self.is_self_check() => Verdict::Listed,
+            (false, _) if listed && self.is_self_check() => Verdict::Equal,
             (false, _) => Verdict::Different("Envoy takes this bootstrap\n".to_owned()),
         }
     }
 
-    /// The verdict, and log lines that still came from the case before.
+    /// The outcome, and log lines that still came from the case before.
     async fn case(
         &self,
         group: &Group,
         case: &Case,
         left: &mut Side,
         right: &mut Side,
-    ) -> Result<(Verdict, Option<String>)> {
+    ) -> (Outcome, Option<String>) {
         let counters = group.counters_of(case);
-        let (late_left, late_right) =
-            tokio::join!(left.begin(case, &counters), right.begin(case, &counters));
-        let (late_left, late_right) = (late_left?, late_right?);
-        let stray = (!late_left.is_empty() || !late_right.is_empty())
-            .then(|| compare::diff(&late_left, &late_right));
-        let (heard_left, heard_right) = tokio::join!(left.run(case), right.run(case));
-        let (heard_left, heard_right) = (heard_left?, heard_right?);
-        let (one, other) =
-            settle(case, &counters, (left, &heard_left), (right, &heard_right)).await?;
-        left.end(&one);
-        right.end(&other);
-        let pages =
-            (render::render(case, &left.names, &one), render::render(case, &right.names, &other));
-        if self.show {
-            println!("{} / {}\n{}", group.title(), case.options.name, pages.0.join("\n"));
+        let begun = tokio::join!(left.begin(case, &counters), right.begin(case, &counters));
+        let stray = match &begun {
+            (Ok(left), Ok(right)) if left.len() + right.len() > 0 => Some(compare::diff(left, right)),
+            _ => None,
+        };
+        let seen = async {
+            let _ = (begun.0?, begun.1?);
+            let (heard_left, heard_right) = tokio::join!(left.run(case), right.run(case));
+            settle(case, &counters, (left, &heard_left?), (right, &heard_right?)).await
+        };
+        let seen = seen.await;
+        let mut outcome = Outcome { title: case.title(group), verdict: Verdict::Equal, page: Vec::new() };
+        match (left.death().or_else(|| right.death()), seen) {
+            (Some(death), _) => outcome.verdict = Verdict::Different(death),
+            (None, Err(error)) => outcome.verdict = Verdict::Different(format!("{error:#}\n")),
+            (None, Ok((one, other))) => {
+                left.end(&one);
+                right.end(&other);
+                outcome.page = render::render(case, &left.names, &one);
+                let page = render::render(case, &right.names, &other);
+                outcome.verdict = self.verdict(case, (&one, &outcome.page), (&other, &page));
+            }
         }
-        if let Some(death) = left.death().or_else(|| right.death()) {
-            return Ok((Verdict::Different(death), stray));
-        }
-        Ok((self.verdict(case, (&one, &pages.0), (&other, &pages.1)), stray))
+        (outcome, stray)
     }
 
     fn verdict(
@@ -151,18 +135,15 @@ impl Run {
         (right, right_page): (&Observation, &[String]),
     ) -> Verdict {
         if let Err(wrong) = compare::guard(case, left) {
-            return Verdict::Different(format!("{wrong}\n{}", left_page.join("\n")));
+            return Verdict::Different(format!("{wrong}\n{}\n", left_page.join("\n")));
         }
         let counts = compare::counts_agree(case, left, right);
         let equal = left_page == right_page && counts.is_ok();
-        let difference = || {
-            format!("{}{}", counts.err().unwrap_or_default(), compare::diff(left_page, right_page))
-        };
+        let difference =
+            || format!("{}{}", counts.err().unwrap_or_default(), compare::diff(left_page, right_page));
         match &case.options.listed {
             Some(_) if !self.is_self_check() => match compare::ours(&case.options.ours, right) {
-                Ok(()) if equal => {
-                    Verdict::Different("listed, yet equal: take it off the list\n".to_owned())
-                }
+                Ok(()) if equal => Verdict::Different("listed, yet equal: take it off the list\n".to_owned()),
                 Ok(()) => Verdict::Listed,
                 Err(wrong) => Verdict::Different(format!("{wrong}\n{}", difference())),
             },
@@ -170,6 +151,16 @@ impl Run {
             _ => Verdict::Different(difference()),
         }
     }
+}
+
+/// The same verdict for every case of a group that cannot run.
+fn all(group: &Group, cases: &[Case], why: &str) -> Vec<Outcome> {
+    let outcome = |case: &Case| Outcome {
+        title: case.title(group),
+        verdict: Verdict::Different(format!("{why}\n")),
+        page: Vec::new(),
+    };
+    cases.iter().map(outcome).collect()
 }
 
 /// Looks at both sides until they agree and all expected log lines are there.

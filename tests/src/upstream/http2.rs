@@ -1,7 +1,7 @@
 //! The HTTP/2 server, with prior knowledge or by ALPN. The h2 crate does the framing; the record shows
 //! pseudo-headers as header lines.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,6 +80,8 @@ async fn exchange(
     if matches!(reply.end, End::Goaway | End::Close) || reply.fail == Some(Fail::Close) {
         // The connection may be over already.
         let _ = end.send(reply.end).await;
+        // Giving the stream up would reset it before the connection ends.
+        pending::<()>().await;
     }
 }
 
