@@ -39,11 +39,14 @@ impl Process {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
-    /// The last lines that it wrote, for a report of why it failed.
+    /// The last lines that it wrote, for a report of why it failed; long ones are cut.
     pub fn last_output(&self, lines: usize) -> String {
+        const WIDTH: usize = 700;
         let text = fs::read(&self.output).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let mut last: Vec<&str> = text.lines().rev().take(lines).collect();
+        // Envoy logs a refused configuration as a document of many lines behind one that says why.
+        let logged = |line: &&str| line.starts_with(['[', '{']) && line.len() > 1;
+        let mut last: Vec<String> = text.lines().rev().filter(logged).take(lines).map(|line| line.chars().take(WIDTH).collect()).collect();
         last.reverse();
         last.join("\n")
     }
@@ -71,7 +74,7 @@ mod tests {
         let shell = Path::new("/bin/sh");
         let mut done = Process::start(
             shell,
-            &["-c", "echo one; echo two >&2; exit 3"],
+            &["-c", "echo [one]; echo [two] >&2; echo }; exit 3"],
             scratch.path().join("a"),
         )
         .unwrap();
@@ -79,7 +82,7 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(done.ended().unwrap(), "exit status: 3");
-        assert_eq!(done.last_output(1), "two");
+        assert_eq!(done.last_output(1), "[two]");
 
         let running = Process::start(shell, &["-c", "sleep 60"], scratch.path().join("b")).unwrap();
         let stat = format!("/proc/{}/stat", running.child.id());

@@ -41,10 +41,10 @@ impl Proxy {
         let limit = Instant::now() + START_LIMIT;
         while !proxy.admin.is_ready().await {
             if let Some(status) = proxy.process.ended() {
-                bail!("ended with {status}:\n{}", proxy.process.last_output(12));
+                bail!("ended with {status}:\n{}", proxy.process.last_output(4));
             }
             if Instant::now() > limit {
-                bail!("not ready after {START_LIMIT:?}:\n{}", proxy.process.last_output(12));
+                bail!("not ready after {START_LIMIT:?}:\n{}", proxy.process.last_output(4));
             }
             sleep(Duration::from_millis(20)).await;
         }

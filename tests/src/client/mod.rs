@@ -57,8 +57,9 @@ pub struct Client {
     pub frames: Vec<Frame>,
     /// How many final responses end the wait.
     pub responses: usize,
-    /// Sends the request so often and keeps only counts by status and `x-host`.
+    /// Sends the request so often and keeps only counts by status and the header `count_by`.
     pub repeat: usize,
+    pub count_by: String,
     /// The longest wait for what is expected.
     pub limit_ms: u64,
 }
@@ -80,6 +81,7 @@ impl Default for Client {
             frames: Vec::new(),
             responses: 1,
             repeat: 0,
+            count_by: "x-host".into(),
             limit_ms: 4000,
         }
     }

@@ -151,7 +151,7 @@ async fn take(step: &Step, client: &Client, ends: &Ends, connection: &mut Connec
     }
 }
 
-/// Sends the request many times and counts the answers by status and serving host.
+/// Sends the request many times and counts the answers by status and one header.
 pub(super) async fn count(
     client: &Client,
     ends: &Ends,
@@ -178,7 +178,7 @@ pub(super) async fn count(
                 format!(
                     "{} {}",
                     r.head.status(),
-                    text::show(r.head.value("x-host").unwrap_or(b"-"))
+                    text::show(r.head.value(&client.count_by).unwrap_or(b"-"))
                 )
             },
         );

@@ -107,7 +107,8 @@ impl Page<'_> {
                 continue;
             }
             let value = match lower.as_str() {
-                "date" | "x-envoy-upstream-service-time" => "<volatile>".to_owned(),
+                "date" if !value.ends_with(b"1970 00:00:00 GMT") => "<volatile>".to_owned(),
+                 "x-envoy-upstream-service-time" => "<volatile>".to_owned(),
                 "x-envoy-expected-rq-timeout-ms" => full_second(&text::show(value)),
                 _ => text::show(value),
             };

@@ -155,12 +155,12 @@ impl Run {
 
 /// The same verdict for every case of a group that cannot run.
 fn all(group: &Group, cases: &[Case], why: &str) -> Vec<Outcome> {
-    let outcome = |case: &Case| Outcome {
-        title: case.title(group),
-        verdict: Verdict::Different(format!("{why}\n")),
-        page: Vec::new(),
+    let mut why = format!("{why}\n");
+    let mut outcome = |case: &Case| {
+        let verdict = Verdict::Different(std::mem::take(&mut why));
+        Outcome { title: case.title(group), verdict, page: Vec::new() }
     };
-    cases.iter().map(outcome).collect()
+    cases.iter().map(&mut outcome).collect()
 }
 
 /// Looks at both sides until they agree and all expected log lines are there.

@@ -164,7 +164,7 @@ impl Side {
     pub fn death(&mut self) -> Option<String> {
         let status = self.proxy.ended()?;
         self.scratch.keep();
-        let (path, last) = (self.scratch.path().display(), self.proxy.last_output(12));
+        let (path, last) = (self.scratch.path().display(), self.proxy.last_output(4));
         Some(format!("the proxy ended with {status}; files are in {path}\n{last}"))
     }
 }

@@ -40,7 +40,7 @@ async fn exchange<S: Stream>(connection: &mut Connection<S>, peer: &Peer) -> Res
             connection.body(&head, &ticket).await?;
         }
         connection.wait(reply.delay_ms).await?;
-        connection.answer(&reply, &head, &ticket).await
+        connection.answer(&reply, &head, peer.host, &ticket).await
     };
     if answered.await.is_err() {
         ticket.update(|seen| seen.abandoned = true);
@@ -108,7 +108,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn answer(&mut self, reply: &Reply, head: &Head, ticket: &Ticket) -> Result<(), Over> {
+    async fn answer(&mut self, reply: &Reply, head: &Head, host: &str, ticket: &Ticket) -> Result<(), Over> {
         match reply.fail {
             Some(Fail::Hang) => loop {
                 self.fill().await?;
@@ -124,41 +124,36 @@ impl<S: Stream> Connection<S> {
         }
         let chunked = reply.chunked || !reply.trailers.is_empty();
         let is_head = head.start.starts_with(b"HEAD ");
-        self.write(&response_head(reply, chunked, ticket)).await?;
+        let mut out = response_head(reply, chunked, host);
         if reply.upgrade {
+            self.write(&out).await?;
             return self.echo(ticket).await;
         }
         let body = if is_head { Vec::new() } else { reply.body() };
         let (first, second) = body.split_at_checked(body.len() / 2).unwrap_or_default();
-        self.piece(first, chunked).await?;
+        out.extend(piece(first, chunked));
         match reply.end {
-            End::Cut => return Ok(()),
+            End::Cut => return self.write(&out).await,
             End::Reset => {
+                self.write(&out).await?;
                 // Time for the proxy to read the first half: a reset overtakes what is not yet read.
                 sleep(Duration::from_millis(50)).await;
                 self.stream.reset_on_close();
                 return Ok(());
             }
-            _ => self.wait(reply.body_delay_ms).await?,
+            // One write when there is no pause: a proxy may leave as soon as it has the head.
+            _ if reply.body_delay_ms > 0 => {
+                self.write(&out).await?;
+                out.clear();
+                self.wait(reply.body_delay_ms).await?;
+            }
+            _ => {}
         }
-        self.piece(second, chunked).await?;
+        out.extend(piece(second, chunked));
         if chunked && !is_head {
-            self.write(&last_chunk(reply)).await?;
+            out.extend(last_chunk(reply));
         }
-        Ok(())
-    }
-
-    async fn piece(&mut self, bytes: &[u8], chunked: bool) -> Result<(), Over> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if !chunked {
-            return self.write(bytes).await;
-        }
-        let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
-        framed.extend_from_slice(bytes);
-        framed.extend_from_slice(b"\r\n");
-        self.write(&framed).await
+        self.write(&out).await
     }
 
     /// After a switch of protocols: sends everything back and records it as the body.
@@ -189,10 +184,18 @@ fn informational(early: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} Early\r\n{line}\r\n").into_bytes()
 }
 
-fn response_head(reply: &Reply, chunked: bool, ticket: &Ticket) -> Vec<u8> {
+fn piece(bytes: &[u8], chunked: bool) -> Vec<u8> {
+    if !chunked || bytes.is_empty() {
+        return bytes.to_vec();
+    }
+    let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+    framed.extend_from_slice(bytes);
+    framed.extend_from_slice(b"\r\n");
+    framed
+}
+
+fn response_head(reply: &Reply, chunked: bool, host: &str) -> Vec<u8> {
     let status = reply.status();
-    let mut host = String::new();
-    ticket.update(|seen| host.clone_from(&seen.host));
     let reason = reply.reason.as_deref().unwrap_or("Scripted");
     let mut head = format!("HTTP/1.1 {status} {reason}\r\nx-host: {host}\r\n");
     for (name, value) in pairs(&reply.headers) {

@@ -138,7 +138,9 @@ async fn answer(
             stream.send_reset(reply.h2_code.map_or(Reason::CANCEL, Reason::from));
             return Ok(());
         }
-        _ => sleep(Duration::from_millis(reply.body_delay_ms)).await,
+        // No pause when none is wanted: a proxy may reset the stream as soon as it has the head.
+        _ if reply.body_delay_ms > 0 => sleep(Duration::from_millis(reply.body_delay_ms)).await,
+        _ => {}
     }
     stream.send_data(Bytes::copy_from_slice(second), reply.trailers.is_empty())?;
     if !reply.trailers.is_empty() {
