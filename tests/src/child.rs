@@ -39,14 +39,17 @@ impl Process {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
-    /// The last lines that it wrote, for a report of why it failed; long ones are cut.
+    /// The last lines that it logged, for a report of why it failed; long ones are cut.
     pub fn last_output(&self, lines: usize) -> String {
         const WIDTH: usize = 700;
         let text = fs::read(&self.output).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        // Envoy logs a refused configuration as a document of many lines behind one that says why.
-        let logged = |line: &&str| line.starts_with(['[', '{']) && line.len() > 1;
-        let mut last: Vec<String> = text.lines().rev().filter(logged).take(lines).map(|line| line.chars().take(WIDTH).collect()).collect();
+        // Envoy logs a refused configuration as a document of many lines: only what says why is wanted.
+        let tells = |line: &&str| {
+            line.starts_with('[') || ["error", "failed", "invalid"].iter().any(|word| line.contains(word))
+        };
+        let cut = |line: &str| line.chars().take(WIDTH).collect::<String>();
+        let mut last: Vec<String> = text.lines().rev().filter(tells).take(lines).map(cut).collect();
         last.reverse();
         last.join("\n")
     }

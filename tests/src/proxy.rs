@@ -3,9 +3,9 @@
 //! The group runner starts one on each side. What a proxy under test must provide is only the command
 //! line that pilot-agent uses and `/ready` on its admin port.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{error, fmt, fs};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -16,6 +16,28 @@ use crate::child::Process;
 
 /// From start to the first `200` of `/ready`, on a machine where many start at once.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A proxy that ended instead of becoming ready.
+#[derive(Debug)]
+pub struct Ended {
+    status: String,
+    output: String,
+}
+
+impl Ended {
+    /// Whether it ended because it said no, not because it crashed: 101 is a panic.
+    pub fn in_order(&self) -> bool {
+        self.status.starts_with("exit status") && !self.status.ends_with(" 101")
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ended with {}:\n{}", self.status, self.output)
+    }
+}
+
+impl error::Error for Ended {}
 
 #[derive(Debug)]
 pub struct Proxy {
@@ -41,7 +63,7 @@ impl Proxy {
         let limit = Instant::now() + START_LIMIT;
         while !proxy.admin.is_ready().await {
             if let Some(status) = proxy.process.ended() {
-                bail!("ended with {status}:\n{}", proxy.process.last_output(4));
+                return Err(Ended { status, output: proxy.process.last_output(4) }.into());
             }
             if Instant::now() > limit {
                 bail!("not ready after {START_LIMIT:?}:\n{}", proxy.process.last_output(4));

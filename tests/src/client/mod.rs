@@ -9,6 +9,7 @@ mod raw;
 mod responses;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Client {
     pub to: String,
     /// The local address to connect from, for rules on source addresses.
     pub from: Option<String>,
+    /// Connects only when the upstreams have seen so many requests of this case.
+    pub await_upstream: usize,
     pub tls: Option<ClientTls>,
     /// A GET of this target; `host` and `headers` complete it.
     pub get: Option<String>,
@@ -60,6 +63,8 @@ pub struct Client {
     /// Sends the request so often and keeps only counts by status and the header `count_by`.
     pub repeat: usize,
     pub count_by: String,
+    /// Repeats on a new connection every time.
+    pub reconnect: bool,
     /// The longest wait for what is expected.
     pub limit_ms: u64,
 }
@@ -69,6 +74,7 @@ impl Default for Client {
         Self {
             to: "main".into(),
             from: None,
+            await_upstream: 0,
             tls: None,
             get: None,
             host: "a.test".into(),
@@ -82,6 +88,7 @@ impl Default for Client {
             responses: 1,
             repeat: 0,
             count_by: "x-host".into(),
+            reconnect: false,
             limit_ms: 4000,
         }
     }
@@ -141,6 +148,8 @@ impl Client {
     /// When the case itself is wrong; whatever the proxy does is in [`Heard`].
     pub async fn run(&self, ends: &Ends) -> Result<Heard> {
         let mut heard = Heard::default();
+        // Not reached is for the comparison to show.
+        drop(timeout(self.limit(), ends.recorder.wait_for(self.await_upstream)).await);
         let Some(stream) = self.connect(ends, &mut heard).await? else { return Ok(heard) };
         if self.repeat > 0 {
             heard.counts = raw::count(self, ends, stream).await?;
@@ -170,6 +179,11 @@ impl Client {
         let connecting = timeout(self.limit(), socket.connect(([127, 0, 0, 1], port).into()));
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
+            // Accepted and reset at once: how far the client got by then is chance.
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {
+                heard.fate = Some(Fate::Reset);
+                return Ok(None);
+            }
             Ok(Err(error)) => return refused(heard, &format!("connect: {:?}", error.kind())),
             Err(_) => return refused(heard, "connect: no answer"),
         };
@@ -182,7 +196,9 @@ impl Client {
                     heard.connection = Some(tls::describe(stream.get_ref().1, &ends.certs));
                     Ok(Some(Box::new(stream)))
                 }
-                Err(error) => refused(heard, &format!("tls: {error}")),
+                // An alert is worth comparing; whether the kernel saw unread bytes is not.
+                Err(error) if error.kind() == ErrorKind::InvalidData => refused(heard, &format!("tls: {error}")),
+                Err(_) => refused(heard, "tls: closed"),
             },
         }
     }

@@ -18,8 +18,12 @@ use crate::upstream::record::Seen;
 
 type Lines = [(Vec<u8>, Vec<u8>)];
 
+/// What callers of the admin port look at beside the status and the body.
+const ADMIN_HEADERS: [&str; 1] = ["content-type"];
+
 struct Page<'a> {
     names: &'a Names,
+    admin: bool,
     compare: &'a Compare,
     mask: Option<Regex>,
     lines: Vec<String>,
@@ -29,11 +33,13 @@ struct Page<'a> {
 pub fn render(case: &Case, names: &Names, seen: &Observation) -> Vec<String> {
     let compare = &case.options.compare;
     let mask = compare.mask.as_deref().and_then(|mask| Regex::new(mask).ok());
-    let mut page = Page { names, compare, mask, lines: Vec::new() };
+    let mut page = Page { names, compare, mask, lines: Vec::new(), admin: false };
     for (index, heard) in seen.heard.iter().enumerate() {
         page.lines.push(format!("client {}", index + 1));
+        page.admin = case.clients.get(index).is_some_and(|client| client.to == "ADMIN");
         page.heard(heard);
     }
+    page.admin = false;
     if !page.skips("upstream") {
         page.upstream(&seen.seen);
     }
@@ -47,8 +53,7 @@ pub fn render(case: &Case, names: &Names, seen: &Observation) -> Vec<String> {
         }
     }
     for (name, change) in &seen.counters {
-        let change = change.map_or_else(|| "unknown".to_owned(), |change| format!("{change:+}"));
-        page.push("counter", &format!("{name} {change}"));
+        page.push("counter", &format!("{name} {change:+}"));
     }
     page.lines
 }
@@ -103,6 +108,9 @@ impl Page<'_> {
         sorted.sort_by_key(|(name, _)| name.to_ascii_lowercase());
         for (name, value) in sorted {
             let lower = String::from_utf8_lossy(&name.to_ascii_lowercase()).into_owned();
+            if self.admin && !ADMIN_HEADERS.contains(&lower.as_str()) {
+                continue;
+            }
             if self.skips(&lower) || self.skips("body") && lower == "content-length" {
                 continue;
             }

@@ -4,6 +4,7 @@
 //! What is seen after the clients are done (log lines, counters, what upstreams still receive) is
 //! polled until both sides agree and nothing more can be expected, at most for [`PATIENCE`].
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::render;
 use super::side::{Observation, Side};
 use crate::certs::Certs;
 use crate::client::Heard;
+use crate::proxy::Ended;
 
 /// For what both sides must come to agree on.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -62,7 +64,7 @@ impl Run {
         );
         if group.refused {
             let page = left.as_ref().err().map(|error| format!("{error:#}"));
-            let verdict = self.refusal(group, left.is_err(), right.is_err());
+            let verdict = self.refusal(group, refused(&left), refused(&right));
             let page = page.into_iter().collect();
             return Ok(vec![Outcome { title: group.title(), verdict, page }]);
         }
@@ -79,6 +81,9 @@ impl Run {
             }
             outcomes.push(outcome);
         }
+        if only.is_empty() {
+            outcomes.extend(unknown_counters(group, &cases, &left).await);
+        }
         Ok(outcomes)
     }
 
@@ -86,7 +91,7 @@ impl Run {
         let listed = group.listed.is_some();
         match (left, right) {
             (true, true) => Verdict::Equal,
-            (true, false) => Verdict::Different("Envoy refuses this bootstrap, we take it\n".to_owned()),
+            (true, false) => Verdict::Different("Envoy refuses this bootstrap, we take it or crash\n".to_owned()),
             (false, true) if listed && !self.is_self_check() => Verdict::Listed,
             (false, _) if listed && self.is_self_check() => Verdict::Equal,
             (false, _) => Verdict::Different("Envoy takes this bootstrap\n".to_owned()),
@@ -151,6 +156,22 @@ impl Run {
             _ => Verdict::Different(difference()),
         }
     }
+}
+
+/// Whether a proxy ended because it did not want the bootstrap.
+fn refused(side: &Result<Side>) -> bool {
+    side.as_ref().err().and_then(|error| error.downcast_ref::<Ended>()).is_some_and(Ended::in_order)
+}
+
+/// A failure when case files name counters that Envoy does not have: they would compare nothing.
+async fn unknown_counters(group: &Group, cases: &[Case], left: &Side) -> Option<Outcome> {
+    let named: BTreeSet<_> = cases.iter().flat_map(|case| group.counters_of(case)).collect();
+    let unknown = match left.unknown(&Vec::from_iter(named)).await {
+        Ok(unknown) if unknown.is_empty() => return None,
+        Ok(unknown) => format!("Envoy has no counter {}\n", unknown.join(", ")),
+        Err(error) => format!("{error:#}\n"),
+    };
+    Some(Outcome { title: group.title(), verdict: Verdict::Different(unknown), page: Vec::new() })
 }
 
 /// The same verdict for every case of a group that cannot run.

@@ -42,7 +42,7 @@ pub struct Observation {
     /// How long the log was when it was read.
     pub log_length: usize,
     /// Changes since the case began.
-    pub counters: BTreeMap<String, Option<i64>>,
+    pub counters: BTreeMap<String, i64>,
 }
 
 impl Side {
@@ -123,16 +123,19 @@ impl Side {
     /// When the admin port does not answer.
     pub async fn observe(&self, heard: &[Heard], counters: &[String]) -> Result<Observation> {
         let now = self.counters(counters).await?;
-        let before = |name: &str| self.counters_before.get(name).copied().unwrap_or(0);
-        let change = |name: &String| now.get(name).map(|value| value - before(name));
-        let filled = |name: &String| self.names.fill(name).unwrap_or_default();
+        // A counter that is not there yet stands at zero: both proxies make some at their first use.
+        let at = |counters: &BTreeMap<String, i64>, name: &str| counters.get(name).copied().unwrap_or(0);
+        let change = |name: &String| {
+            let filled = self.names.fill(name).unwrap_or_default();
+            (name.clone(), at(&now, &filled) - at(&self.counters_before, &filled))
+        };
         let (log, log_length) = self.log_lines();
         Ok(Observation {
             heard: heard.to_vec(),
             seen: self.upstreams.recorder.seen(),
             log,
             log_length,
-            counters: counters.iter().map(|name| (name.clone(), change(&filled(name)))).collect(),
+            counters: counters.iter().map(change).collect(),
         })
     }
 
@@ -158,6 +161,16 @@ impl Side {
         let lines = new.split(|b| *b == b'\n').filter(|line| !line.is_empty());
         let shown = lines.map(|line| self.names.normalize(&text::show(line)));
         (shown.collect(), log.len())
+    }
+
+    /// Those of the names that the proxy has no counter for.
+    ///
+    /// # Errors
+    /// When the admin port does not answer.
+    pub async fn unknown(&self, names: &[String]) -> Result<Vec<String>> {
+        let known = self.counters(names).await?;
+        let is_known = |name: &String| self.names.fill(name).is_ok_and(|name| known.contains_key(&name));
+        Ok(names.iter().filter(|name| !is_known(name)).cloned().collect())
     }
 
     /// Why the proxy is gone, if it is; its files then stay for the reader.

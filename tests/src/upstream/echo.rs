@@ -1,14 +1,18 @@
 //! The TCP upstream: answers with its name and whatever it gets, and with `bye` to a half close, so a
 //! client sees who served it and whether the end of one direction left the other open.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::Peer;
 use super::script::Fail;
 
 pub(super) async fn serve(mut stream: TcpStream, peer: Peer) {
     let (ticket, reply) = peer.recorder.arrived(peer.seen("TCP"));
+    sleep(Duration::from_millis(reply.delay_ms)).await;
     match reply.fail {
         Some(Fail::Close) => return,
         Some(Fail::Reset) => return drop(stream.set_zero_linger()),
