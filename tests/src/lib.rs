@@ -10,6 +10,7 @@ pub mod binary;
 pub mod certs;
 pub mod child;
 pub mod client;
+pub mod generate;
 pub mod parity;
 pub mod ports;
 pub mod proxy;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use outrigger_tests::binary::locate;
 use outrigger_tests::certs::Certs;
+use outrigger_tests::generate;
 use outrigger_tests::parity::case::{self, Group};
 use outrigger_tests::parity::compare::Verdict;
 use outrigger_tests::parity::listed;
@@ -38,6 +39,12 @@ struct Flags {
     /// Prints what the left side showed of every case.
     #[arg(long)]
     show: bool,
+    /// How many random pairs of a route table and a request are compared.
+    #[arg(long, default_value_t = 500)]
+    pairs: usize,
+    /// Repeats the random pairs of an earlier run.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Writes the table of listed differences into docs/parity.md and ends.
     #[arg(long)]
     write_docs: bool,
@@ -81,6 +88,11 @@ async fn run(flags: &Flags, groups: Vec<Group>) -> Result<ExitCode> {
     let mut outcomes = Vec::new();
     while let Some(done) = tasks.join_next().await {
         outcomes.append(&mut done??);
+    }
+    if flags.pairs > 0 && "generated".starts_with(&flags.only) {
+        let seed = flags.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
+        println!("generated: {} pairs with --seed {seed}", flags.pairs);
+        outcomes.append(&mut generate::run(&run, seed, flags.pairs).await);
     }
     Ok(summary(outcomes, flags.show))
 }

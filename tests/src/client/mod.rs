@@ -27,6 +27,7 @@ use crate::upstream::record::Recorder;
 
 pub use frames::Frame;
 pub use http2::Request;
+pub use raw::exchange_all;
 pub use responses::Response;
 
 /// How long an open connection is watched after the last thing that was expected of it. The default

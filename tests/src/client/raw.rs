@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, WriteHalf};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -190,4 +191,40 @@ pub(super) async fn count(
         }
     }
     Ok(counts)
+}
+
+/// Sends requests one after the other on one connection, on a new one when the last was closed.
+/// A request without an answer in time has none.
+///
+/// # Errors
+/// When nothing listens.
+pub async fn exchange_all(port: u16, requests: &[Vec<u8>]) -> Result<Vec<Option<Response>>> {
+    const LIMIT: Duration = Duration::from_secs(2);
+    // Everything received is parsed again for each answer: short connections keep that cheap.
+    const REQUESTS_PER_CONNECTION: usize = 16;
+    let mut answers = Vec::new();
+    let mut connection: Option<Connection> = None;
+    for request in requests {
+        let mut current = match connection.take() {
+            Some(current) => current,
+            None => {
+                let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+                stream.set_nodelay(true)?;
+                Connection::new(Box::new(stream), LIMIT)
+            }
+        };
+        let before = current.responses().0.len();
+        current.send(request).await;
+        current.wait_for_responses(before + 1).await;
+        let (all, rest) = current.responses();
+        let answer = all.get(before).cloned();
+        let open = current.received.borrow().end.is_none();
+        let kept = answer.as_ref().is_some_and(|answer| answer.complete && !answer.head.closes());
+        // Bytes behind an answer would be read as the next one.
+        if open && kept && rest.is_empty() && before + 1 < REQUESTS_PER_CONNECTION {
+            connection = Some(current);
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
 }

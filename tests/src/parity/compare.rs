@@ -50,6 +50,9 @@ pub fn ours(expected: &Ours, right: &Observation) -> Result<(), String> {
     if expected.status.as_ref().is_some_and(|status| *status != answered) {
         return Err(format!("must answer {:?}, answered {answered:?}", expected.status));
     }
+    if expected.status.is_some() && right.heard.iter().any(|heard| !heard.bytes.is_empty()) {
+        return Err("bytes came that belong to no response".to_owned());
+    }
     let fate = right.heard.last().map_or("left", |heard| render::fate_word(heard.fate));
     if let Some(wanted) = &expected.fate
         && wanted != fate

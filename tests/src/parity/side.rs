@@ -77,6 +77,14 @@ impl Side {
         })
     }
 
+    /// The port of a listener.
+    ///
+    /// # Errors
+    /// When the group has no such listener.
+    pub fn port(&self, listener: &str) -> Result<u16> {
+        self.ends.ports.get(listener).copied().with_context(|| format!("no listener {listener}"))
+    }
+
     /// Begins a case. Log lines that came after the end of the one before are returned.
     ///
     /// # Errors
