@@ -46,7 +46,8 @@ impl Process {
         let text = String::from_utf8_lossy(&text);
         // Envoy logs a refused configuration as a document of many lines: only what says why is wanted.
         let tells = |line: &&str| {
-            line.starts_with('[') || ["error", "failed", "invalid"].iter().any(|word| line.contains(word))
+            line.starts_with('[')
+                || ["error", "failed", "invalid"].iter().any(|word| line.contains(word))
         };
         let cut = |line: &str| line.chars().take(WIDTH).collect::<String>();
         let mut last: Vec<String> = text.lines().rev().filter(tells).take(lines).map(cut).collect();

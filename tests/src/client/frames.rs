@@ -190,10 +190,12 @@ fn list(mut bytes: &[u8]) -> Vec<String> {
         let end = if flags & END_STREAM == 0 { "" } else { " end" };
         let line = match kind {
             // How a body is cut into frames is no concern of a case.
-            DATA => match all.pop_if(|last: &mut String| last.starts_with(&format!("DATA {stream} "))) {
-                Some(last) => format!("{last}{}{end}", text::show(payload)),
-                None => format!("DATA {stream} {}{end}", text::show(payload)),
-            },
+            DATA => {
+                match all.pop_if(|last: &mut String| last.starts_with(&format!("DATA {stream} "))) {
+                    Some(last) => format!("{last}{}{end}", text::show(payload)),
+                    None => format!("DATA {stream} {}{end}", text::show(payload)),
+                }
+            }
             HEADERS => format!("HEADERS {stream}{}{end}", status(payload)),
             RST_STREAM => format!("RST_STREAM {stream} {}", code(payload)),
             GOAWAY => format!("GOAWAY {}", code(payload.get(4..).unwrap_or_default())),

@@ -198,7 +198,9 @@ impl Client {
                     Ok(Some(Box::new(stream)))
                 }
                 // An alert is worth comparing; whether the kernel saw unread bytes is not.
-                Err(error) if error.kind() == ErrorKind::InvalidData => refused(heard, &format!("tls: {error}")),
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    refused(heard, &format!("tls: {error}"))
+                }
                 Err(_) => refused(heard, "tls: closed"),
             },
         }

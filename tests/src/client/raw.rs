@@ -186,7 +186,11 @@ pub(super) async fn count(
         *counts.entry(answer).or_default() += 1;
         // A fresh connection now and then keeps what is parsed again short.
         let open = current.received.borrow().end.is_none();
-        if open && !client.reconnect && before < 64 && all.last().is_some_and(|last| !last.head.closes()) {
+        if open
+            && !client.reconnect
+            && before < 64
+            && all.last().is_some_and(|last| !last.head.closes())
+        {
             connection = Some(current);
         }
     }

@@ -31,13 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// # Errors
 /// When a side does not start.
-pub(super) async fn compare(run: &Run, tables: &[(Table, Vec<Request>)]) -> Result<Vec<Difference>> {
+pub(super) async fn compare(
+    run: &Run,
+    tables: &[(Table, Vec<Request>)],
+) -> Result<Vec<Difference>> {
     let group = group(tables)?;
     let (left, right) = tokio::join!(
         Side::start(&run.left, &group, &run.certs),
         Side::start(&run.right, &group, &run.certs)
     );
-    let (mut left, mut right) = (left.context("generated tables, left")?, right.context("generated tables, right")?);
+    let (mut left, mut right) =
+        (left.context("generated tables, left")?, right.context("generated tables, right")?);
     let (one, other) = tokio::join!(observe(&mut left, tables), observe(&mut right, tables));
     if let Some(death) = left.death().or_else(|| right.death()) {
         bail!(death);
@@ -59,7 +63,10 @@ pub(super) async fn compare(run: &Run, tables: &[(Table, Vec<Request>)]) -> Resu
 }
 
 fn all(tables: &[(Table, Vec<Request>)]) -> impl Iterator<Item = (usize, usize)> {
-    tables.iter().enumerate().flat_map(|(at, (_, requests))| (0..requests.len()).map(move |request| (at, request)))
+    tables
+        .iter()
+        .enumerate()
+        .flat_map(|(at, (_, requests))| (0..requests.len()).map(move |request| (at, request)))
 }
 
 fn id(table: usize, request: usize) -> String {
@@ -76,17 +83,22 @@ fn group(tables: &[(Table, Vec<Request>)]) -> Result<Group> {
         listeners.insert(format!("t{at}"), fields);
     }
     let clusters = json!({"one": {"hosts": ["UPSTREAM1"]}, "two": {"hosts": ["UPSTREAM2"]}});
-    let group = json!({"group": "generated", "listeners": Value::Object(listeners), "clusters": clusters});
+    let group =
+        json!({"group": "generated", "listeners": Value::Object(listeners), "clusters": clusters});
     Ok(serde_json::from_value(group)?)
 }
 
 /// Sends everything and sorts what was seen by the ids of the pairs.
-async fn observe(side: &mut Side, tables: &[(Table, Vec<Request>)]) -> Result<BTreeMap<String, Observation>> {
+async fn observe(
+    side: &mut Side,
+    tables: &[(Table, Vec<Request>)],
+) -> Result<BTreeMap<String, Observation>> {
     side.begin(&Case { options: Options::default(), clients: Vec::new() }, &[]).await?;
     let mut tasks = JoinSet::new();
     for (at, (_, requests)) in tables.iter().enumerate() {
         let port = side.port(&format!("t{at}"))?;
-        let bytes: Vec<_> = requests.iter().enumerate().map(|(n, request)| request.bytes(&id(at, n))).collect();
+        let bytes: Vec<_> =
+            requests.iter().enumerate().map(|(n, request)| request.bytes(&id(at, n))).collect();
         tasks.spawn(async move { anyhow::Ok((at, exchange_all(port, &bytes).await?)) });
     }
     let mut pairs: BTreeMap<String, Observation> = BTreeMap::new();
@@ -113,7 +125,11 @@ async fn observe(side: &mut Side, tables: &[(Table, Vec<Request>)]) -> Result<BT
         }
     }
     for request in seen.seen {
-        let id = request.head.value("x-pair").map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default();
+        let id = request
+            .head
+            .value("x-pair")
+            .map(|id| String::from_utf8_lossy(id).into_owned())
+            .unwrap_or_default();
         if let Some(pair) = pairs.get_mut(&id) {
             pair.seen.push(request);
         }

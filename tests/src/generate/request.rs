@@ -17,10 +17,32 @@ pub struct Request {
 }
 
 const HOSTS: [&str; 13] = [
-    "a.test", "A.test", "b.a.test", "c.b.a.test", "x.test", "xa.test", "a.b.test", "a.other", "b.a.other", "a.test:8080",
-    "a.test:80", "a.test.", "other",
+    "a.test",
+    "A.test",
+    "b.a.test",
+    "c.b.a.test",
+    "x.test",
+    "xa.test",
+    "a.b.test",
+    "a.other",
+    "b.a.other",
+    "a.test:8080",
+    "a.test:80",
+    "a.test.",
+    "other",
 ];
-const QUERIES: [&str; 10] = ["", "?", "?q", "?q=", "?q=one", "?q=5", "?q=two&q=one", "?p=1&q=one,two", "?q=a%20b", "?Q=one"];
+const QUERIES: [&str; 10] = [
+    "",
+    "?",
+    "?q",
+    "?q=",
+    "?q=one",
+    "?q=5",
+    "?q=two&q=one",
+    "?p=1&q=one,two",
+    "?q=a%20b",
+    "?Q=one",
+];
 
 impl Request {
     pub fn random(rng: &mut StdRng) -> Self {
@@ -53,7 +75,10 @@ impl Request {
 
     /// The bytes to send, with an id by which logs and upstreams name the request.
     pub fn bytes(&self, id: &str) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\nx-pair: {id}\r\n", self.method, self.target, self.host);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nhost: {}\r\nx-pair: {id}\r\n",
+            self.method, self.target, self.host
+        );
         for (name, value) in &self.headers {
             // Writing to a string does not fail.
             let _ = write!(head, "{name}: {value}\r\n");

@@ -23,13 +23,16 @@ pub(super) async fn smallest(
     difference: &Difference,
 ) -> Result<String> {
     let found = tables.get(difference.table);
-    let Some((table, request)) = found.and_then(|(table, requests)| Some((table, requests.get(difference.request)?)))
+    let Some((table, request)) =
+        found.and_then(|(table, requests)| Some((table, requests.get(difference.request)?)))
     else {
         return Ok(difference.text.clone());
     };
-    let (mut table, mut request, mut text) = (table.clone(), request.clone(), difference.text.clone());
+    let (mut table, mut request, mut text) =
+        (table.clone(), request.clone(), difference.text.clone());
     for _ in 0..ROUNDS {
-        let mut candidates: Vec<_> = smaller_tables(&table).into_iter().map(|t| (t, request.clone())).collect();
+        let mut candidates: Vec<_> =
+            smaller_tables(&table).into_iter().map(|t| (t, request.clone())).collect();
         candidates.extend(smaller_requests(&request).into_iter().map(|r| (table.clone(), r)));
         let mut better = None;
         for chunk in candidates.chunks(CANDIDATES) {
@@ -66,7 +69,9 @@ fn smaller_tables(table: &Table) -> Vec<Table> {
         }
     }
     all.extend(without_one(&table.hcm).into_iter().map(|hcm| Table { hcm, ..table.clone() }));
-    all.extend(without_one(&table.config).into_iter().map(|config| Table { config, ..table.clone() }));
+    all.extend(
+        without_one(&table.config).into_iter().map(|config| Table { config, ..table.clone() }),
+    );
     all
 }
 
@@ -83,7 +88,9 @@ fn smaller_requests(request: &Request) -> Vec<Request> {
             all.push(Request { target: format!("{path}?"), ..request.clone() });
         }
     }
-    if let Some((parent, _)) = request.target.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+    if let Some((parent, _)) =
+        request.target.rsplit_once('/').filter(|(parent, _)| !parent.is_empty())
+    {
         all.push(Request { target: parent.to_owned(), ..request.clone() });
     }
     if request.method != "GET" {
@@ -94,10 +101,29 @@ fn smaller_requests(request: &Request) -> Vec<Request> {
 
 /// What a table is valid without.
 const OPTIONAL: [&str; 24] = [
-    "append_action", "body", "case_sensitive", "headers", "host_rewrite_header", "host_rewrite_literal", "https_redirect",
-    "ignore_case", "ignore_port_in_host_matching", "invert_match", "merge_slashes", "most_specific_header_mutations_wins",
-    "normalize_path", "port_redirect", "prefix_rewrite", "query_parameters", "regex_rewrite", "request_headers_to_add",
-    "request_headers_to_remove", "response_code", "response_headers_to_add", "strip_any_host_port", "strip_query",
+    "append_action",
+    "body",
+    "case_sensitive",
+    "headers",
+    "host_rewrite_header",
+    "host_rewrite_literal",
+    "https_redirect",
+    "ignore_case",
+    "ignore_port_in_host_matching",
+    "invert_match",
+    "merge_slashes",
+    "most_specific_header_mutations_wins",
+    "normalize_path",
+    "port_redirect",
+    "prefix_rewrite",
+    "query_parameters",
+    "regex_rewrite",
+    "request_headers_to_add",
+    "request_headers_to_remove",
+    "response_code",
+    "response_headers_to_add",
+    "strip_any_host_port",
+    "strip_query",
     "treat_missing_header_as_empty",
 ];
 
@@ -107,7 +133,8 @@ fn without_one(value: &Value) -> Vec<Value> {
     let mut all = Vec::new();
     match value {
         Value::Array(list) => {
-            let spare = list.len() > 1 || list.iter().all(|element| element.get("header").is_some());
+            let spare =
+                list.len() > 1 || list.iter().all(|element| element.get("header").is_some());
             for at in 0..if spare { list.len() } else { 0 } {
                 let mut smaller = list.clone();
                 smaller.remove(at);

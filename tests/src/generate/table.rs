@@ -22,8 +22,18 @@ pub struct Table {
 
 /// Domains that overlap in every way that the order of matching knows.
 const DOMAINS: [&str; 12] = [
-    "a.test", "b.a.test", "A.B.test", "a.test:8080", "*.a.test", "*.b.a.test", "*.test", "*a.test", "a.*", "b.*",
-    "b.a.*", "*",
+    "a.test",
+    "b.a.test",
+    "A.B.test",
+    "a.test:8080",
+    "*.a.test",
+    "*.b.a.test",
+    "*.test",
+    "*a.test",
+    "a.*",
+    "b.*",
+    "b.a.*",
+    "*",
 ];
 pub(super) const SEGMENTS: [&str; 9] = ["a", "b", "ab", "A", "a.b", "%41", "a;b", "x-y_z~", "1"];
 pub(super) const VALUES: [&str; 8] = ["one", "two", "one,two", "One", "", "5", "-7", "a b"];
@@ -56,7 +66,9 @@ impl Table {
 
 fn host(rng: &mut StdRng, at: usize, domains: &mut Vec<&str>) -> Value {
     let own = domains.split_off(domains.len() - rng.random_range(1..=2.min(domains.len())));
-    let routes: Vec<_> = (0..rng.random_range(1..=7)).map(|route| random_route(rng, &format!("h{at}r{route}"))).collect();
+    let routes: Vec<_> = (0..rng.random_range(1..=7))
+        .map(|route| random_route(rng, &format!("h{at}r{route}")))
+        .collect();
     json!({
         "name": format!("h{at}"),
         "domains": own,
@@ -120,7 +132,9 @@ fn string_matcher(rng: &mut StdRng) -> Value {
     // An empty pattern is refused for all but exact.
     let value = Some(one_of(rng, &VALUES)).filter(|value| !value.is_empty()).unwrap_or("o");
     match rng.random_range(0..6) {
-        0 => json!({"safe_regex": {"regex": one_of(rng, &["[a-z]+", "one|two", ".*,.*", "-?[0-9]+"])}}),
+        0 => {
+            json!({"safe_regex": {"regex": one_of(rng, &["[a-z]+", "one|two", ".*,.*", "-?[0-9]+"])}})
+        }
         1 => json!({kind: value, "ignore_case": true}),
         _ => json!({kind: value}),
     }
@@ -145,8 +159,12 @@ fn header_matcher(rng: &mut StdRng) -> Value {
 }
 
 fn headers(rng: &mut StdRng, origin: &str) -> Vec<Value> {
-    const ACTIONS: [&str; 4] =
-        ["APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS"];
+    const ACTIONS: [&str; 4] = [
+        "APPEND_IF_EXISTS_OR_ADD",
+        "ADD_IF_ABSENT",
+        "OVERWRITE_IF_EXISTS_OR_ADD",
+        "OVERWRITE_IF_EXISTS",
+    ];
     let count = if rng.random_bool(0.3) { rng.random_range(1..=2) } else { 0 };
     let mut one = || {
         let value = match rng.random_range(0..4) {
@@ -189,7 +207,10 @@ fn redirect(rng: &mut StdRng) -> Value {
         _ => None,
     };
     if rng.random_bool(0.5) {
-        set("response_code", json!(one_of(rng, &["FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT"])));
+        set(
+            "response_code",
+            json!(one_of(rng, &["FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT"])),
+        );
     }
     Value::Object(redirect)
 }
@@ -211,7 +232,10 @@ fn forward(rng: &mut StdRng) -> Value {
     };
     match rng.random_range(0..8) {
         0 | 1 => set("prefix_rewrite", json!(one_of(rng, &["/", "/new", "/new/"]))),
-        2 => set("regex_rewrite", json!({"pattern": {"regex": "^/([^/?]+)(.*)$"}, "substitution": "/re\\2/\\1"})),
+        2 => set(
+            "regex_rewrite",
+            json!({"pattern": {"regex": "^/([^/?]+)(.*)$"}, "substitution": "/re\\2/\\1"}),
+        ),
         3 => set("host_rewrite_literal", json!("new.test")),
         4 => set("host_rewrite_header", json!("x-a")),
         _ => None,

@@ -81,7 +81,10 @@ pub struct Ours {
 
 impl Ours {
     pub fn is_empty(&self) -> bool {
-        self.status.is_none() && self.fate.is_none() && self.upstream.is_none() && self.trailers.is_none()
+        self.status.is_none()
+            && self.fate.is_none()
+            && self.upstream.is_none()
+            && self.trailers.is_none()
     }
 }
 

@@ -61,7 +61,8 @@ pub fn ours(expected: &Ours, right: &Observation) -> Result<(), String> {
         return Err(format!("the connection must be {wanted}, was {fate}"));
     }
     let trailers = right.seen.iter().flat_map(|seen| &seen.trailers);
-    let trailers: Vec<_> = trailers.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+    let trailers: Vec<_> =
+        trailers.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
     if expected.trailers.as_ref().is_some_and(|names| *names != trailers) {
         return Err(format!("trailers must be {:?}, were {trailers:?}", expected.trailers));
     }

@@ -26,7 +26,9 @@ pub fn document(old: &str, groups: &[Group]) -> Result<String> {
             }));
             does.extend(ours.fate.clone());
             does.extend(ours.upstream.map(|count| format!("{count} upstream")));
-            does.extend(ours.trailers.as_ref().map(|names| format!("trailers {}", names.join(", "))));
+            does.extend(
+                ours.trailers.as_ref().map(|names| format!("trailers {}", names.join(", "))),
+            );
             out += &format!(
                 "| {} / {} | {} | {reason} |\n",
                 group.title(),

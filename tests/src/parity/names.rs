@@ -35,7 +35,9 @@ impl Names {
                 (Regex::new(r"\bms=\d+\b")?, "ms=<n>"),
                 (Regex::new(r"\b1[6-9]\d{8}(\d{3}|\d{6}|\d{9})?\b")?, "<epoch>"),
             ],
-            id: Regex::new(r"\b[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")?,
+            id: Regex::new(
+                r"\b[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b",
+            )?,
             known_ports: Regex::new(&format!(r"\b({})\b", alternatives.join("|")))?,
             ports,
         })

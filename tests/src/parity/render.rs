@@ -116,7 +116,7 @@ impl Page<'_> {
             }
             let value = match lower.as_str() {
                 "date" if !value.ends_with(b"1970 00:00:00 GMT") => "<volatile>".to_owned(),
-                 "x-envoy-upstream-service-time" => "<volatile>".to_owned(),
+                "x-envoy-upstream-service-time" => "<volatile>".to_owned(),
                 "x-envoy-expected-rq-timeout-ms" => full_second(&text::show(value)),
                 _ => text::show(value),
             };

@@ -70,14 +70,19 @@ impl Run {
         }
         let (mut left, mut right) = match (left, right) {
             (Ok(left), Ok(right)) => (left, right),
-            (Err(error), _) => return Ok(all(group, &cases, &format!("Envoy does not start: {error:#}"))),
-            (_, Err(error)) => return Ok(all(group, &cases, &format!("does not start: {error:#}"))),
+            (Err(error), _) => {
+                return Ok(all(group, &cases, &format!("Envoy does not start: {error:#}")));
+            }
+            (_, Err(error)) => {
+                return Ok(all(group, &cases, &format!("does not start: {error:#}")));
+            }
         };
         let mut outcomes: Vec<Outcome> = Vec::new();
         for case in &cases {
             let (outcome, stray) = self.case(group, case, &mut left, &mut right).await;
             if let (Some(stray), Some(before)) = (stray, outcomes.last_mut()) {
-                before.verdict = Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
+                before.verdict =
+                    Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
             }
             outcomes.push(outcome);
         }
@@ -91,7 +96,9 @@ impl Run {
         let listed = group.listed.is_some();
         match (left, right) {
             (true, true) => Verdict::Equal,
-            (true, false) => Verdict::Different("Envoy refuses this bootstrap, we take it or crash\n".to_owned()),
+            (true, false) => {
+                Verdict::Different("Envoy refuses this bootstrap, we take it or crash\n".to_owned())
+            }
             (false, true) if listed && !self.is_self_check() => Verdict::Listed,
             (false, _) if listed && self.is_self_check() => Verdict::Equal,
             (false, _) => Verdict::Different("Envoy takes this bootstrap\n".to_owned()),
@@ -109,7 +116,9 @@ impl Run {
         let counters = group.counters_of(case);
         let begun = tokio::join!(left.begin(case, &counters), right.begin(case, &counters));
         let stray = match &begun {
-            (Ok(left), Ok(right)) if left.len() + right.len() > 0 => Some(compare::diff(left, right)),
+            (Ok(left), Ok(right)) if left.len() + right.len() > 0 => {
+                Some(compare::diff(left, right))
+            }
             _ => None,
         };
         let seen = async {
@@ -118,7 +127,8 @@ impl Run {
             settle(case, &counters, (left, &heard_left?), (right, &heard_right?)).await
         };
         let seen = seen.await;
-        let mut outcome = Outcome { title: case.title(group), verdict: Verdict::Equal, page: Vec::new() };
+        let mut outcome =
+            Outcome { title: case.title(group), verdict: Verdict::Equal, page: Vec::new() };
         match (left.death().or_else(|| right.death()), seen) {
             (Some(death), _) => outcome.verdict = Verdict::Different(death),
             (None, Err(error)) => outcome.verdict = Verdict::Different(format!("{error:#}\n")),
@@ -144,11 +154,14 @@ impl Run {
         }
         let counts = compare::counts_agree(case, left, right);
         let equal = left_page == right_page && counts.is_ok();
-        let difference =
-            || format!("{}{}", counts.err().unwrap_or_default(), compare::diff(left_page, right_page));
+        let difference = || {
+            format!("{}{}", counts.err().unwrap_or_default(), compare::diff(left_page, right_page))
+        };
         match &case.options.listed {
             Some(_) if !self.is_self_check() => match compare::ours(&case.options.ours, right) {
-                Ok(()) if equal => Verdict::Different("listed, yet equal: take it off the list\n".to_owned()),
+                Ok(()) if equal => {
+                    Verdict::Different("listed, yet equal: take it off the list\n".to_owned())
+                }
                 Ok(()) => Verdict::Listed,
                 Err(wrong) => Verdict::Different(format!("{wrong}\n{}", difference())),
             },

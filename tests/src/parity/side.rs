@@ -132,7 +132,8 @@ impl Side {
     pub async fn observe(&self, heard: &[Heard], counters: &[String]) -> Result<Observation> {
         let now = self.counters(counters).await?;
         // A counter that is not there yet stands at zero: both proxies make some at their first use.
-        let at = |counters: &BTreeMap<String, i64>, name: &str| counters.get(name).copied().unwrap_or(0);
+        let at =
+            |counters: &BTreeMap<String, i64>, name: &str| counters.get(name).copied().unwrap_or(0);
         let change = |name: &String| {
             let filled = self.names.fill(name).unwrap_or_default();
             (name.clone(), at(&now, &filled) - at(&self.counters_before, &filled))
@@ -177,7 +178,8 @@ impl Side {
     /// When the admin port does not answer.
     pub async fn unknown(&self, names: &[String]) -> Result<Vec<String>> {
         let known = self.counters(names).await?;
-        let is_known = |name: &String| self.names.fill(name).is_ok_and(|name| known.contains_key(&name));
+        let is_known =
+            |name: &String| self.names.fill(name).is_ok_and(|name| known.contains_key(&name));
         Ok(names.iter().filter(|name| !is_known(name)).cloned().collect())
     }
 

@@ -108,7 +108,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn answer(&mut self, reply: &Reply, head: &Head, host: &str, ticket: &Ticket) -> Result<(), Over> {
+    async fn answer(
+        &mut self,
+        reply: &Reply,
+        head: &Head,
+        host: &str,
+        ticket: &Ticket,
+    ) -> Result<(), Over> {
         match reply.fail {
             Some(Fail::Hang) => loop {
                 self.fill().await?;
@@ -172,8 +178,11 @@ impl<S: Stream> Connection<S> {
         if reply.fail.is_none() && reply.end == End::Keep && !reply.until_close && !reply.upgrade {
             return Ok(());
         }
-        // Not an error that matters: the proxy may have closed first.
-        drop(self.stream.shutdown().await);
+        let reset = reply.fail == Some(Fail::Reset) || reply.end == End::Reset;
+        if !reset {
+            // Not an error that matters: the proxy may have closed first.
+            drop(self.stream.shutdown().await);
+        }
         Err(Over)
     }
 }
