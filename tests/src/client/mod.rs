@@ -3,26 +3,25 @@
 //! One client is one connection. It speaks raw bytes (HTTP/1, TCP, anything), HTTP/2 through the h2
 //! crate, or HTTP/2 frames of its own making where the h2 crate would refuse to send them.
 
+mod connect;
 mod frames;
 mod http2;
 mod raw;
 mod responses;
+mod wire2;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Deserialize;
-use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::timeout;
 
 use crate::certs::Certs;
-use crate::stream::{Fate, Stream};
-use crate::tls::{self, ClientTls};
+use crate::stream::Fate;
+use crate::tls::ClientTls;
 use crate::upstream::record::Recorder;
 
 pub use frames::Frame;
@@ -164,48 +163,6 @@ impl Client {
         Ok(heard)
     }
 
-    /// `None` when the proxy refused, which is then in `heard`.
-    async fn connect(&self, ends: &Ends, heard: &mut Heard) -> Result<Option<Box<dyn Stream>>> {
-        if let Some(file) = self.to.strip_prefix("unix:") {
-            let stream = UnixStream::connect(ends.dir.join(file)).await;
-            heard.connection =
-                stream.as_ref().err().map(|error| format!("connect: {:?}", error.kind()));
-            return Ok(stream.ok().map(|s| Box::new(s) as Box<dyn Stream>));
-        }
-        let port = *ends.ports.get(&self.to).with_context(|| format!("no listener {}", self.to))?;
-        let socket = TcpSocket::new_v4()?;
-        if let Some(from) = &self.from {
-            socket.bind(SocketAddr::new(from.parse()?, 0))?;
-        }
-        let connecting = timeout(self.limit(), socket.connect(([127, 0, 0, 1], port).into()));
-        let stream = match connecting.await {
-            Ok(Ok(stream)) => stream,
-            // Accepted and reset at once: how far the client got by then is chance.
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {
-                heard.fate = Some(Fate::Reset);
-                return Ok(None);
-            }
-            Ok(Err(error)) => return refused(heard, &format!("connect: {:?}", error.kind())),
-            Err(_) => return refused(heard, "connect: no answer"),
-        };
-        stream.set_nodelay(true)?;
-        let Some(config) = &self.tls else { return Ok(Some(Box::new(stream))) };
-        match timeout(self.limit(), tls::connect(stream, config, &ends.certs)).await {
-            Err(_) => refused(heard, "tls: no answer"),
-            Ok(shaken) => match shaken? {
-                Ok(stream) => {
-                    heard.connection = Some(tls::describe(stream.get_ref().1, &ends.certs));
-                    Ok(Some(Box::new(stream)))
-                }
-                // An alert is worth comparing; whether the kernel saw unread bytes is not.
-                Err(error) if error.kind() == ErrorKind::InvalidData => {
-                    refused(heard, &format!("tls: {error}"))
-                }
-                Err(_) => refused(heard, "tls: closed"),
-            },
-        }
-    }
-
     /// The strings in which names of ports and files may stand.
     pub fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let steps = self.steps.iter_mut().filter_map(|step| match step {
@@ -239,10 +196,4 @@ impl Client {
         }
         crate::text::message(&crate::text::repeat(&block))
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the arms of a match that returns this type")]
-fn refused<T>(heard: &mut Heard, why: &str) -> Result<Option<T>> {
-    heard.connection = Some(why.to_owned());
-    Ok(None)
 }

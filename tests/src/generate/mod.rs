@@ -3,6 +3,7 @@
 //! What the hand-written cases do not think of: overlaps of domains, orders of routes, odd paths. A run
 //! prints its seed; a difference is shrunk to a small table and request before it is shown.
 
+mod action;
 mod pairs;
 mod request;
 mod shrink;

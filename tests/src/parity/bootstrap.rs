@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::case::Group;
+use super::document::{expand, merge, object};
 
 /// What the default access log shows of a request.
 const LOG: &str = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% \
@@ -194,47 +195,6 @@ fn filters_in(parent: &mut Value, key: &str) -> Result<()> {
         *list = Value::Array(named_filters(list.take())?);
     }
     Ok(())
-}
-
-fn object(value: &Value) -> Result<Map<String, Value>> {
-    match value {
-        Value::Null => Ok(Map::new()),
-        Value::Object(map) => Ok(map.clone()),
-        other => bail!("a map, not {other}"),
-    }
-}
-
-/// Maps are merged, a null removes, anything else replaces.
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (_, Value::Null) => {}
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                if value.is_null() {
-                    into.remove(&key);
-                } else {
-                    merge(into.entry(key).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (into, from) => *into = from,
-    }
-}
-
-/// Completes type names: `filters.http.fault.v3.HTTPFault` is below `envoy.extensions`.
-fn expand(value: &mut Value) {
-    match value {
-        Value::Array(all) => all.iter_mut().for_each(expand),
-        Value::Object(all) => {
-            if let Some(Value::String(kind)) = all.get_mut("@type")
-                && !kind.contains('/')
-            {
-                *kind = format!("type.googleapis.com/envoy.extensions.{kind}");
-            }
-            all.values_mut().for_each(expand);
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

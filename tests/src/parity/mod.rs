@@ -8,8 +8,11 @@
 pub mod bootstrap;
 pub mod case;
 pub mod compare;
+mod document;
 pub mod listed;
 pub mod names;
 pub mod render;
 pub mod run;
+mod settle;
+mod shape;
 pub mod side;

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use serde_json::Value;
 
 use super::case::{Case, Compare};
 use super::names::Names;
+use super::shape::shape;
 use super::side::Observation;
 use crate::client::Heard;
 use crate::stream::Fate;
@@ -196,43 +196,4 @@ fn fate_name(fate: Fate, exact: bool) -> &'static str {
 /// The fate of a client as a word, for expectations.
 pub fn fate_word(fate: Option<Fate>) -> &'static str {
     fate.map_or("left", |fate| fate_name(fate, true))
-}
-
-/// The paths of all members of a JSON document, list elements without their number.
-fn shape(json: &Value, below: &[String]) -> Vec<String> {
-    fn walk(value: &Value, path: &str, out: &mut Vec<String>) {
-        match value {
-            Value::Object(all) => {
-                for (key, value) in all {
-                    let path = format!("{path}.{key}");
-                    out.push(path.clone());
-                    walk(value, &path, out);
-                }
-            }
-            Value::Array(all) => {
-                all.iter().for_each(|value| walk(value, &format!("{path}[]"), out))
-            }
-            _ => {}
-        }
-    }
-    let mut out = Vec::new();
-    walk(json, "", &mut out);
-    out.sort();
-    out.dedup();
-    out.retain(|path| below.is_empty() || below.iter().any(|wanted| path.starts_with(wanted)));
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_shape_of_json_is_its_member_paths() {
-        let json = json!({"a": [{"b": 1}, {"b": 2, "c": {}}], "d": null});
-        assert_eq!(shape(&json, &[]), [".a", ".a[].b", ".a[].c", ".d"]);
-        assert_eq!(shape(&json, &[".a[]".to_owned()]), [".a[].b", ".a[].c"]);
-    }
 }

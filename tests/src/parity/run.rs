@@ -1,30 +1,21 @@
 //! Runs groups of cases on both sides and gathers verdicts.
 //!
 //! Within a group both sides run each case at the same time and the cases come one after the other.
-//! What is seen after the clients are done (log lines, counters, what upstreams still receive) is
-//! polled until both sides agree and nothing more can be expected, at most for [`PATIENCE`].
+//! A group that cannot run on one side makes all its cases differ; only wrong data stops a run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
-use tokio::time::{Instant, sleep};
 
 use super::case::{Case, Group};
 use super::compare::{self, Verdict};
 use super::render;
+use super::settle::settle;
 use super::side::{Observation, Side};
 use crate::certs::Certs;
-use crate::client::Heard;
 use crate::proxy::Ended;
-
-/// For what both sides must come to agree on.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Four times the interval at which the proxies are told to flush their access logs.
-const QUIET: Duration = Duration::from_millis(80);
-const POLL: Duration = Duration::from_millis(15);
 
 /// What all groups share.
 #[derive(Clone, Debug)]
@@ -187,58 +178,14 @@ async fn unknown_counters(group: &Group, cases: &[Case], left: &Side) -> Option<
     Some(Outcome { title: group.title(), verdict: Verdict::Different(unknown), page: Vec::new() })
 }
 
-/// The same verdict for every case of a group that cannot run.
+/// The same verdict for every case of a group that cannot run; only the first tells why.
 fn all(group: &Group, cases: &[Case], why: &str) -> Vec<Outcome> {
+    let mut titles: Vec<_> = cases.iter().map(|case| case.title(group)).collect();
+    titles.sort();
     let mut why = format!("{why}\n");
-    let mut outcome = |case: &Case| {
+    let mut outcome = |title| {
         let verdict = Verdict::Different(std::mem::take(&mut why));
-        Outcome { title: case.title(group), verdict, page: Vec::new() }
+        Outcome { title, verdict, page: Vec::new() }
     };
-    cases.iter().map(&mut outcome).collect()
-}
-
-/// Looks at both sides until they agree and all expected log lines are there.
-async fn settle(
-    case: &Case,
-    counters: &[String],
-    (left, heard_left): (&Side, &[Heard]),
-    (right, heard_right): (&Side, &[Heard]),
-) -> Result<(Observation, Observation)> {
-    let began = Instant::now();
-    loop {
-        let (one, other) =
-            tokio::join!(left.observe(heard_left, counters), right.observe(heard_right, counters));
-        let (one, other) = (one?, other?);
-        let logged = one.log.len() >= log_lines(case, heard_left)
-            && other.log.len() >= log_lines(case, heard_right);
-        let equal =
-            render::render(case, &left.names, &one) == render::render(case, &right.names, &other);
-        // A case that differs on purpose never becomes equal.
-        let agreed = logged && (equal || case.options.listed.is_some());
-        if agreed && began.elapsed() > QUIET || began.elapsed() > PATIENCE {
-            return Ok((one, other));
-        }
-        sleep(POLL).await;
-    }
-}
-
-/// One line per final response that did not come from the admin port.
-fn log_lines(case: &Case, heard: &[Heard]) -> usize {
-    let logging = case
-        .clients
-        .iter()
-        .zip(heard)
-        .filter(|(client, _)| client.to != "ADMIN")
-        .map(|(_, heard)| heard);
-    let of_one = |heard: &Heard| {
-        let streams = heard.frames.iter().filter(|line| line.starts_with("HEADERS")).count();
-        heard.responses.iter().filter(|response| response.is_final()).count() + streams
-    };
-    case.options.logs.unwrap_or_else(|| {
-        if case.options.compare.skip.iter().any(|s| s == "log") {
-            0
-        } else {
-            logging.map(of_one).sum()
-        }
-    })
+    titles.into_iter().map(&mut outcome).collect()
 }
