@@ -2,13 +2,15 @@
 //! and Outrigger on the right; with Envoy on both sides it finds cases that do not repeat.
 
 use std::fs;
+use std::future::pending;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -67,7 +69,25 @@ fn parity() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(&flags, groups))
+    runtime.block_on(async {
+        tokio::select! {
+            done = run(&flags, groups) => done,
+            // Returning ends the proxies: they are children that die with their owners.
+            () = interrupted() => bail!("interrupted"),
+        }
+    })
+}
+
+async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 async fn run(flags: &Flags, groups: Vec<Group>) -> Result<ExitCode> {

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -163,6 +164,9 @@ fn case(value: &Value) -> Result<Case> {
     if options.listed.is_some() == options.ours.is_empty() {
         bail!("listed and ours come together");
     }
+    for pattern in [&options.compare.lines, &options.compare.mask].into_iter().flatten() {
+        Regex::new(pattern)?;
+    }
     Ok(Case { options, clients })
 }
 
@@ -209,6 +213,7 @@ mod tests {
             json!({"name": "n", "get": "/x", "clients": [{"get": "/"}]}),
             json!({"name": "n", "get": "/x", "listed": "no reason without an expectation"}),
             json!({"name": "n", "get": "/x", "ours": {"status": [400]}}),
+            json!({"name": "n", "get": "/x", "compare": {"mask": "("}}),
         ] {
             assert!(case(&wrong).is_err(), "{wrong}");
         }

@@ -71,14 +71,17 @@ impl Run {
         let mut outcomes: Vec<Outcome> = Vec::new();
         for case in &cases {
             let (outcome, stray) = self.case(group, case, &mut left, &mut right).await;
-            if let (Some(stray), Some(before)) = (stray, outcomes.last_mut()) {
-                before.verdict =
-                    Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
-            }
+            blame_last(&mut outcomes, stray);
             outcomes.push(outcome);
         }
+        blame_last(&mut outcomes, stray(&left.stray(), &right.stray()));
         if only.is_empty() {
             outcomes.extend(unknown_counters(group, &cases, &left).await);
+        }
+        let mut verdicts = outcomes.iter_mut().map(|outcome| &mut outcome.verdict);
+        if let Some(Verdict::Different(how)) = verdicts.find(|v| matches!(v, Verdict::Different(_)))
+        {
+            *how += &format!("files: {} {}\n", left.keep_files(), right.keep_files());
         }
         Ok(outcomes)
     }
@@ -106,10 +109,8 @@ impl Run {
     ) -> (Outcome, Option<String>) {
         let counters = group.counters_of(case);
         let begun = tokio::join!(left.begin(case, &counters), right.begin(case, &counters));
-        let stray = match &begun {
-            (Ok(left), Ok(right)) if left.len() + right.len() > 0 => {
-                Some(compare::diff(left, right))
-            }
+        let late = match &begun {
+            (Ok(left), Ok(right)) => stray(left, right),
             _ => None,
         };
         let seen = async {
@@ -131,7 +132,7 @@ impl Run {
                 outcome.verdict = self.verdict(case, (&one, &outcome.page), (&other, &page));
             }
         }
-        (outcome, stray)
+        (outcome, late)
     }
 
     fn verdict(
@@ -159,6 +160,18 @@ impl Run {
             _ if equal => Verdict::Equal,
             _ => Verdict::Different(difference()),
         }
+    }
+}
+
+/// Log lines that came when their case was over, if any did.
+fn stray(left: &[String], right: &[String]) -> Option<String> {
+    (left.len() + right.len() > 0).then(|| compare::diff(left, right))
+}
+
+/// Late log lines are a mistake of the last case: it did not wait for them.
+fn blame_last(outcomes: &mut [Outcome], stray: Option<String>) {
+    if let (Some(stray), Some(last)) = (stray, outcomes.last_mut()) {
+        last.verdict = Verdict::Different(format!("late log lines, set `logs`:\n{stray}"));
     }
 }
 

@@ -27,6 +27,12 @@ pub(super) async fn settle(
     (left, heard_left): (&Side, &[Heard]),
     (right, heard_right): (&Side, &[Heard]),
 ) -> Result<(Observation, Observation)> {
+    // What clients heard does not change any more: waiting cannot make it equal.
+    let heard_only =
+        |heard: &[Heard]| Observation { heard: heard.to_vec(), ..Observation::default() };
+    let hopeless = render::render(case, &left.names, &heard_only(heard_left))
+        != render::render(case, &right.names, &heard_only(heard_right));
+    let patience = if hopeless { QUIET * 3 } else { PATIENCE };
     let began = Instant::now();
     loop {
         let (one, other) =
@@ -38,7 +44,7 @@ pub(super) async fn settle(
             render::render(case, &left.names, &one) == render::render(case, &right.names, &other);
         // A case that differs on purpose never becomes equal.
         let agreed = logged && (equal || case.options.listed.is_some());
-        if agreed && began.elapsed() > QUIET || began.elapsed() > PATIENCE {
+        if agreed && began.elapsed() > QUIET || began.elapsed() > patience {
             return Ok((one, other));
         }
         sleep(POLL).await;

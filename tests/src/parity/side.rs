@@ -62,7 +62,14 @@ impl Side {
         let names = Names::new(ports.clone(), scratch.path(), certs.dir())?;
         let mut config = bootstrap::build(group)?;
         names.fill_all(&mut config)?;
-        let proxy = Proxy::start(binary, &config, scratch.path(), admin).await?;
+        let proxy = match Proxy::start(binary, &config, scratch.path(), admin).await {
+            Ok(proxy) => proxy,
+            Err(error) if group.refused => return Err(error),
+            Err(error) => {
+                scratch.keep();
+                return Err(error.context(format!("files are in {}", scratch.path().display())));
+            }
+        };
         let recorder = Arc::clone(&upstreams.recorder);
         let ends =
             Ends { ports, dir: scratch.path().to_owned(), certs: Arc::clone(certs), recorder };
@@ -157,6 +164,11 @@ impl Side {
         self.proxy.admin.stats(&names).await.context("counters")
     }
 
+    /// Log lines that came after the end of the last case.
+    pub fn stray(&self) -> Vec<String> {
+        self.log_lines().0
+    }
+
     /// Ends a case: what the log held then belongs to it.
     pub fn end(&mut self, seen: &Observation) {
         self.log_read = seen.log_length;
@@ -183,11 +195,15 @@ impl Side {
         Ok(names.iter().filter(|name| !is_known(name)).cloned().collect())
     }
 
-    /// Why the proxy is gone, if it is; its files then stay for the reader.
+    /// Why the proxy is gone, if it is.
     pub fn death(&mut self) -> Option<String> {
         let status = self.proxy.ended()?;
+        Some(format!("the proxy ended with {status}\n{}\n", self.proxy.last_output(4)))
+    }
+
+    /// Leaves bootstrap and logs on disk for whoever reads the failure, and tells where.
+    pub fn keep_files(&self) -> String {
         self.scratch.keep();
-        let (path, last) = (self.scratch.path().display(), self.proxy.last_output(4));
-        Some(format!("the proxy ended with {status}; files are in {path}\n{last}"))
+        self.scratch.path().display().to_string()
     }
 }
