@@ -1,0 +1,105 @@
+//! One running proxy: Envoy or Outrigger, which take the same flags and the same bootstrap.
+//!
+//! The group runner starts one on each side. What a proxy under test must provide is only the command
+//! line that pilot-agent uses and `/ready` on its admin port.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{error, fmt, fs};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::admin::Admin;
+use crate::child::Process;
+
+/// From start to the first `200` of `/ready`, on a machine where many start at once.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A proxy that ended instead of becoming ready.
+#[derive(Debug)]
+pub struct Ended {
+    status: String,
+    output: String,
+}
+
+impl Ended {
+    /// Whether it ended because it said no, not because it crashed: 101 is a panic.
+    pub fn in_order(&self) -> bool {
+        self.status.starts_with("exit status") && !self.status.ends_with(" 101")
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ended with {}:\n{}", self.status, self.output)
+    }
+}
+
+impl error::Error for Ended {}
+
+#[derive(Debug)]
+pub struct Proxy {
+    process: Process,
+    pub admin: Admin,
+}
+
+impl Proxy {
+    /// Writes the bootstrap into `dir`, starts `binary` with it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it exits or is not ready in time: the text ends with the last lines of its log.
+    pub async fn start(
+        binary: &Path,
+        bootstrap: &Value,
+        dir: &Path,
+        admin_port: u16,
+    ) -> Result<Self> {
+        let config = dir.join("bootstrap.json");
+        fs::write(&config, serde_json::to_vec_pretty(bootstrap)?)?;
+        let process = Process::start(binary, &arguments(&config), dir.join("proxy.log"))?;
+        let mut proxy = Self { process, admin: Admin { port: admin_port } };
+        let limit = Instant::now() + START_LIMIT;
+        while !proxy.admin.is_ready().await {
+            if let Some(status) = proxy.process.ended() {
+                return Err(Ended { status, output: proxy.process.last_output(4) }.into());
+            }
+            if Instant::now() > limit {
+                bail!("not ready after {START_LIMIT:?}:\n{}", proxy.process.last_output(4));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(proxy)
+    }
+
+    pub fn last_output(&self, lines: usize) -> String {
+        self.process.last_output(lines)
+    }
+
+    pub fn ended(&mut self) -> Option<String> {
+        self.process.ended()
+    }
+}
+
+/// One worker, so that pools and round robin are the same in every run; logs and drains without delay.
+fn arguments(config: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = [
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        "--file-flush-interval-msec",
+        "20",
+        "--drain-time-s",
+        "1",
+        "--parent-shutdown-time-s",
+        "2",
+        "-c",
+    ]
+    .map(PathBuf::from)
+    .to_vec();
+    all.push(config.to_owned());
+    all
+}
