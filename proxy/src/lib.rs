@@ -1,6 +1,8 @@
 //! Outrigger: a sidecar proxy that takes Envoy's configuration and xDS.
 
 pub mod body;
+pub mod cli;
+#[allow(deprecated, reason = "every field is decided about, those that are on their way out too")]
 pub mod config;
 pub mod control;
 pub mod exchange;

@@ -13,6 +13,7 @@ use outrigger_policy::head::Headers;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::config::Snapshot;
 use crate::control;
@@ -97,12 +98,15 @@ impl Shared {
 }
 
 impl Handle {
-    /// Puts a message into the mailbox, waiting for room. For the control runtime.
-    ///
-    /// # Errors
-    /// If the worker has ended.
-    pub async fn send(&self, mail: Mail) -> Result<(), Mail> {
-        self.mailbox.send(mail).await.map_err(|error| error.0)
+    /// Puts a message into the mailbox; if there is no room, as soon as there is. For the control runtime. A worker that has ended takes no part
+    /// any more.
+    pub fn post(&self, mail: Mail) {
+        if let Err(TrySendError::Full(mail)) = self.mailbox.try_send(mail) {
+            let mailbox = self.mailbox.clone();
+            tokio::task::spawn_local(async move {
+                let _ = mailbox.send(mail).await;
+            });
+        }
     }
 }
 

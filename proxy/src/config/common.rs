@@ -167,18 +167,16 @@ pub fn fraction(message: FractionalPercent, at: &At<'_>, cx: &Cx<'_>) -> Transla
     Ok(Fraction::new(numerator, denominator))
 }
 
-/// A share of requests that a runtime key could change: there is none, so the default counts.
+/// A share of requests that a runtime value goes before.
 pub fn runtime_fraction(
     message: RuntimeFractionalPercent,
     at: &At<'_>,
     cx: &Cx<'_>,
 ) -> Translated<Fraction> {
-    fields!(cx, at, message => RuntimeFractionalPercent {
-        used: default_value;
-        ignored: runtime_key = "runtime keys cannot be changed while the proxy runs";
-    });
+    fields!(cx, at, message => RuntimeFractionalPercent { used: default_value, runtime_key; });
     let at = at.field("default_value");
-    fraction(required(default_value, &at)?, &at, cx)
+    let default = fraction(required(default_value, &at)?, &at, cx)?;
+    Ok(cx.runtime.fraction(&runtime_key).unwrap_or(default))
 }
 
 /// A percentage in hundredths of a percent: 10,000 is all.

@@ -3,14 +3,21 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use outrigger_xds::ResourceType;
+
 use super::error::At;
+use super::runtime::{self, Runtime};
+use super::source::ConfigSource;
 use crate::telemetry::metrics::Registry;
 
 /// The surroundings of a translation.
 pub struct Cx<'a> {
     /// Where counters are made.
     pub registry: &'a Arc<Registry>,
+    /// Values that the bootstrap's runtime layers set.
+    pub runtime: &'a Runtime,
     ignored: RefCell<Vec<Ignored>>,
+    needs: RefCell<Vec<Need>>,
 }
 
 /// A field that was set and has no effect.
@@ -22,11 +29,36 @@ pub struct Ignored {
     pub reason: &'static str,
 }
 
+/// Another resource that the translated one cannot do without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Its type.
+    pub kind: ResourceType,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it comes from.
+    pub from: ConfigSource,
+    /// The scope of the subscription's counters, with its last dot.
+    pub stats_prefix: String,
+}
+
 impl<'a> Cx<'a> {
-    /// Surroundings with these counters.
+    /// Surroundings with these counters, and without runtime values.
     #[must_use]
     pub const fn new(registry: &'a Arc<Registry>) -> Self {
-        Self { registry, ignored: RefCell::new(Vec::new()) }
+        Self {
+            registry,
+            runtime: &runtime::EMPTY,
+            ignored: RefCell::new(Vec::new()),
+            needs: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The same with these runtime values.
+    #[must_use]
+    pub const fn with_runtime(mut self, runtime: &'a Runtime) -> Self {
+        self.runtime = runtime;
+        self
     }
 
     /// Notes a field that is set and has no effect.
@@ -37,5 +69,18 @@ impl<'a> Cx<'a> {
     /// What was noted since this was last asked.
     pub fn take_ignored(&self) -> Vec<Ignored> {
         self.ignored.take()
+    }
+
+    /// Notes that another resource is needed.
+    pub fn need(&self, need: Need) {
+        let mut needs = self.needs.borrow_mut();
+        if !needs.contains(&need) {
+            needs.push(need);
+        }
+    }
+
+    /// The resources that are needed since this was last asked.
+    pub fn take_needs(&self) -> Vec<Need> {
+        self.needs.take()
     }
 }

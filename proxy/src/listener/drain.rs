@@ -6,7 +6,7 @@
 //! [`HttpChain`]: super::HttpChain
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// How far the end has come.
@@ -27,6 +27,7 @@ pub enum Phase {
 pub struct DrainState {
     all: AtomicU8,
     inbound: AtomicU8,
+    is_failed: AtomicBool,
 }
 
 impl DrainState {
@@ -38,11 +39,17 @@ impl DrainState {
         }
     }
 
+    /// Clients are told to leave while health checks fail, whatever the phase.
+    pub fn set_failed(&self, failed: bool) {
+        self.is_failed.store(failed, Ordering::Relaxed);
+    }
+
     /// The phase of connections of listeners that are inbound, or not.
     #[must_use]
     pub fn phase(&self, is_inbound: bool) -> Phase {
         let state = if is_inbound { &self.inbound } else { &self.all };
         match state.load(Ordering::Relaxed) {
+            0 if self.is_failed.load(Ordering::Relaxed) => Phase::Draining,
             0 => Phase::Serving,
             1 => Phase::Draining,
             _ => Phase::Ending,

@@ -56,7 +56,7 @@ impl ListenerManager {
     ///
     /// # Errors
     /// If an address cannot be had; nothing of the listener is bound then.
-    pub async fn add(&mut self, listener: Arc<Listener>) -> Result<(), BindError> {
+    pub fn add(&mut self, listener: Arc<Listener>) -> Result<(), BindError> {
         if let Some(active) = self.active.get_mut(&listener.name)
             && active.listener.binds == listener.binds
         {
@@ -79,8 +79,7 @@ impl ListenerManager {
                     global: self.global_limit.clone(),
                     stopped: stopped.clone(),
                 };
-                // A worker that has ended takes no part any more.
-                let _ = worker.send(Mail::Listen(task)).await;
+                worker.post(Mail::Listen(task));
             }
         }
         let name = listener.name.clone();
@@ -117,10 +116,20 @@ impl ListenerManager {
     }
 
     /// Tells all clients to leave, or those of inbound listeners.
-    pub async fn drain(&self, phase: Phase, inbound_only: bool) {
+    pub fn drain(&self, phase: Phase, inbound_only: bool) {
         self.drain.advance(phase, inbound_only);
+        self.tell_workers();
+    }
+
+    /// Tells all clients to leave for as long as health checks fail. (envoy admin: `/healthcheck/fail`)
+    pub fn set_failed(&self, failed: bool) {
+        self.drain.set_failed(failed);
+        self.tell_workers();
+    }
+
+    fn tell_workers(&self) {
         for worker in self.shared.workers() {
-            let _ = worker.send(Mail::DrainChanged).await;
+            worker.post(Mail::DrainChanged);
         }
     }
 

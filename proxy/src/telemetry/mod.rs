@@ -1,6 +1,7 @@
 //! What is told of the traffic: counters, access logs, causes.
 
 pub mod access_log;
+pub mod log;
 pub mod metrics;
 pub mod stage;
 mod stream_info;
