@@ -175,20 +175,16 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
     Ok(())
 }
 
-/// The host is rewritten from the original path, so it comes first.
+/// The host is rewritten from the original path, so it comes first. That of a weighted cluster is to the route's rewrite as if the
+/// client had asked for it, as in Envoy.
 fn rewrite(exchange: &mut Exchange, pinned: &Pinned, policy: &ForwardPolicy) {
-    let mut host = Vec::new();
     let literal = pinned.target.as_ref().and_then(|target| target.host_rewrite.as_ref());
-    let is_rewritten = match (literal, &policy.host_rewrite) {
-        (Some(literal), _) => {
-            host.extend_from_slice(literal.as_bytes());
-            true
-        }
-        (None, Some(rewrite)) => rewrite.apply(&exchange.request, &mut host),
-        (None, None) => false,
-    };
     let head = exchange.request_mut();
-    if is_rewritten {
+    if let Some(literal) = literal {
+        head.set_authority(literal.as_bytes());
+    }
+    let mut host = Vec::new();
+    if policy.host_rewrite.as_ref().is_some_and(|rewrite| rewrite.apply(head, &mut host)) {
         set_host(head, &host, policy.append_x_forwarded_host);
     }
     if let Some(rewrite) = &policy.path_rewrite {

@@ -22,8 +22,8 @@ use crate::exchange::Exchange;
 use crate::stage::{Stage, StageFuture};
 
 pub use cors::CorsFilter;
-pub use fault::{FaultConfig, FaultFilter};
-pub use rbac::{RbacConfig, RbacFilter, request_of};
+pub use fault::FaultFilter;
+pub use rbac::{DecisionKeys, RbacConfig, RbacFilter, request_of};
 
 /// What a filter wants to happen with a request.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub enum FilterOverride {
     /// Another cross-origin policy.
     Cors(Arc<outrigger_policy::cors::CorsPolicy>),
     /// Other faults.
-    Fault(Arc<FaultConfig>),
+    Fault(Arc<outrigger_policy::fault::Fault>),
     /// Other rules.
     Rbac(Arc<RbacConfig>),
 }
