@@ -10,6 +10,7 @@ use crate::telemetry::metrics::Registry;
 pub struct Cx<'a> {
     /// Where counters are made.
     pub registry: &'a Arc<Registry>,
+    clusters: Option<&'a dyn Fn(&str) -> bool>,
     ignored: RefCell<Vec<Ignored>>,
 }
 
@@ -26,7 +27,20 @@ impl<'a> Cx<'a> {
     /// Surroundings with these counters.
     #[must_use]
     pub const fn new(registry: &'a Arc<Registry>) -> Self {
-        Self { registry, ignored: RefCell::new(Vec::new()) }
+        Self { registry, clusters: None, ignored: RefCell::new(Vec::new()) }
+    }
+
+    /// These surroundings with the clusters that there are: the function says whether it knows a name.
+    #[must_use]
+    pub const fn with_clusters(mut self, knows: &'a dyn Fn(&str) -> bool) -> Self {
+        self.clusters = Some(knows);
+        self
+    }
+
+    /// True if there is a cluster of this name, or nobody has said which there are.
+    #[must_use]
+    pub fn knows_cluster(&self, name: &str) -> bool {
+        self.clusters.is_none_or(|knows| knows(name))
     }
 
     /// Notes a field that is set and has no effect.

@@ -7,7 +7,9 @@ mod common;
 mod cx;
 mod error;
 mod fields;
+pub mod filters;
 mod matcher;
+pub mod route;
 mod snapshot;
 
 pub use cx::{Cx, Ignored};

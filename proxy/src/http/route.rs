@@ -212,7 +212,7 @@ impl<S: Stage> Service<Box<Exchange>> for RouteStage<S> {
             if !*is_internal {
                 remove_internal_only(table, request);
             }
-            self::find(table, request, *random)
+            find_route(table, request, *random)
         };
         let routing = match &manager.routes {
             RouteSource::Inline(table) => find(table),
@@ -258,7 +258,7 @@ fn remove_internal_only(table: &RouteTable, request: &mut Rc<RequestHead>) {
     }
 }
 
-fn find(table: &RouteTable, request: &RequestHead, random: u64) -> Routing {
+fn find_route(table: &RouteTable, request: &RequestHead, random: u64) -> Routing {
     match table.find(request, random) {
         Lookup::Matched { route, .. } => {
             let target = match &route.payload.action {

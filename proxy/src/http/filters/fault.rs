@@ -63,11 +63,7 @@ impl FaultFilter {
         Step::Pause(delay)
     }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "the form of every filter"
-    )]
+    #[expect(clippy::unused_self, reason = "the form of every filter")]
     pub(super) fn on_response(&self, exchange: &mut Exchange) {
         exchange.filters.fault = None;
     }
