@@ -248,6 +248,10 @@ pub fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<
 }
 
 fn read_file(path: &str) -> std::io::Result<Vec<u8>> {
+    // Opening anything else could wait for somebody who writes.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("is no regular file"));
+    }
     let mut bytes = Vec::new();
     let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
