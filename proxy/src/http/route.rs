@@ -224,7 +224,8 @@ impl<S: Stage> Service<Box<Exchange>> for RouteStage<S> {
         let mut is_served = true;
         if let Routing::Pinned(pinned) = &routing {
             pin(pinned, &mut exchange);
-            is_served = serves_upgrade(&exchange, pinned.entry());
+            let of_route = &pinned.entry().forward.upgrades;
+            is_served = serves_upgrade(&exchange.request, of_route, &exchange.manager.upgrades);
         }
         exchange.routing = routing;
         if is_served {
@@ -238,16 +239,19 @@ impl<S: Stage> Service<Box<Exchange>> for RouteStage<S> {
 
 /// True unless the request asks for an upgrade that neither the route nor, where the route is silent, the
 /// connection manager serves.
-fn serves_upgrade(exchange: &Exchange, entry: &RouteEntry) -> bool {
-    if !is_upgrade(&exchange.request) {
+fn serves_upgrade(
+    request: &RequestHead,
+    of_route: &[(Box<str>, bool)],
+    of_manager: &[Box<str>],
+) -> bool {
+    if !is_upgrade(request) {
         return true;
     }
-    let asked = exchange.request.headers.get(Id::UPGRADE).unwrap_or_default();
+    let asked = request.headers.get(Id::UPGRADE).unwrap_or_default();
     let is_asked = |name: &str| asked.eq_ignore_ascii_case(name.as_bytes());
-    let of_route = entry.forward.upgrades.iter().find(|(name, _)| is_asked(name));
-    match of_route {
+    match of_route.iter().find(|(name, _)| is_asked(name)) {
         Some((_, is_enabled)) => *is_enabled,
-        None => exchange.manager.upgrades.iter().any(|served| is_asked(served)),
+        None => of_manager.iter().any(|served| is_asked(served)),
     }
 }
 
@@ -319,5 +323,46 @@ pub fn apply_response_headers(exchange: &mut Exchange) {
     let pinned = pinned.clone();
     for level in pinned.levels() {
         level.response.apply_to_response(exchange);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_policy::head::{Name, Protocol};
+    use outrigger_policy::route::RouteTableSpec;
+
+    use super::*;
+
+    #[test]
+    fn a_route_decides_about_upgrades_before_the_connection_manager() {
+        let manager: [Box<str>; 2] = ["websocket".into(), "other".into()];
+        let route: [(Box<str>, bool); 2] = [("websocket".into(), false), ("third".into(), true)];
+        let mut head = RequestHead::new(b"GET", b"a", b"/");
+        head.protocol = Protocol::Http11;
+        assert!(serves_upgrade(&head, &route, &[]), "it asks for none");
+        head.headers.set(Id::CONNECTION, b"upgrade");
+        for (asked, is_served) in
+            [("WebSocket", false), ("Other", true), ("THIRD", true), ("fourth", false)]
+        {
+            head.headers.set(Id::UPGRADE, asked.as_bytes());
+            assert_eq!(serves_upgrade(&head, &route, &manager), is_served, "{asked}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_inside_are_taken_off() {
+        let table = RouteTable::new(RouteTableSpec {
+            name: "t".into(),
+            ignore_port_in_host_matching: false,
+            internal_only_headers: vec![Name::new("X-Inside")],
+            virtual_hosts: Vec::new(),
+        });
+        let mut head = Rc::new(RequestHead::new(b"GET", b"a", b"/"));
+        for name in ["x-inside", "x-outside", "x-inside"] {
+            Rc::make_mut(&mut head).headers.append_name(&Name::new(name), b"1");
+        }
+        remove_internal_only(&table.unwrap(), &mut head);
+        let left: Vec<_> = head.headers.iter().map(|(name, _)| name.to_vec()).collect();
+        assert_eq!(left, [b"x-outside"]);
     }
 }

@@ -6,6 +6,8 @@
 mod cors;
 mod fault;
 pub mod rbac;
+#[cfg(test)]
+mod tests;
 
 use outrigger_xds_api::any;
 use outrigger_xds_api::google::protobuf::Any;

@@ -20,7 +20,7 @@ mod timeouts;
 mod virtual_host;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! Tests of route configurations and of what stands in them.
 
+mod overrides;
 mod snippet;
+mod tapes;
 mod values;
 mod verdicts;
 

@@ -48,9 +48,8 @@ impl Snippet {
             text = text.replace(short, long);
         }
         let host = |host: String| (Place::Table, format!("{{name: t, virtual_hosts: [{host}]}}"));
-        let table = |route: String| {
-            host(format!("{{name: v, domains: [\"*\"], routes: [{route}]}}"))
-        };
+        let table =
+            |route: String| host(format!("{{name: v, domains: [\"*\"], routes: [{route}]}}"));
         let match_all = "match: {prefix: /}";
         let forward = |more: &str| format!("{{{match_all}, route: {{{more}}}}}");
         let policy = |permission: &str, principal: &str| {
@@ -63,7 +62,10 @@ impl Snippet {
             "table" => ((Place::Table, own), String::new()),
             "host" => (host(own), "virtual_hosts[0]".into()),
             "route" => (table(own), ROUTE.into()),
-            "match" => (table(format!("{{match: {own}, route: {{cluster: one}}}}")), format!("{ROUTE}.match")),
+            "match" => (
+                table(format!("{{match: {own}, route: {{cluster: one}}}}")),
+                format!("{ROUTE}.match"),
+            ),
             "action" => (table(forward(&text)), format!("{ROUTE}.route")),
             "retry" => (
                 table(forward(&format!("cluster: one, retry_policy: {own}"))),
@@ -73,20 +75,29 @@ impl Snippet {
                 table(forward(&format!("weighted_clusters: {own}"))),
                 format!("{ROUTE}.route.weighted_clusters"),
             ),
-            "redirect" => (table(format!("{{{match_all}, redirect: {own}}}")), format!("{ROUTE}.redirect")),
+            "redirect" => {
+                (table(format!("{{{match_all}, redirect: {own}}}")), format!("{ROUTE}.redirect"))
+            }
             "direct" => (
                 table(format!("{{{match_all}, direct_response: {own}}}")),
                 format!("{ROUTE}.direct_response"),
             ),
             "add" => (
-                table(format!("{{{match_all}, route: {{cluster: one}}, request_headers_to_add: [{own}]}}")),
+                table(format!(
+                    "{{{match_all}, route: {{cluster: one}}, request_headers_to_add: [{own}]}}"
+                )),
                 format!("{ROUTE}.request_headers_to_add[0]"),
             ),
             "filter" => (
-                table(format!("{{{match_all}, route: {{cluster: one}}, typed_per_filter_config: {{f: {own}}}}}")),
+                table(format!(
+                    "{{{match_all}, route: {{cluster: one}}, typed_per_filter_config: {{f: {own}}}}}"
+                )),
                 format!("{ROUTE}.typed_per_filter_config[\"f\"]"),
             ),
-            "fault" => ((Place::Http("envoy.extensions.filters.http.fault.v3.HTTPFault"), own), String::new()),
+            "fault" => (
+                (Place::Http("envoy.extensions.filters.http.fault.v3.HTTPFault"), own),
+                String::new(),
+            ),
             "rbac" => ((Place::Http(HTTP_RBAC), own), String::new()),
             "permission" => (policy(&own, any), "rules.policies[\"p\"].permissions[0]".into()),
             "principal" => (policy(any, &own), "rules.policies[\"p\"].principals[0]".into()),
@@ -130,7 +141,9 @@ impl Snippet {
     pub(super) fn bootstrap(&self) -> String {
         let typed = |type_name: &str, yaml: &str| {
             let fields = yaml.strip_prefix('{').unwrap();
-            format!("{{name: f, typed_config: {{\"@type\": type.googleapis.com/{type_name}, {fields}}}")
+            format!(
+                "{{name: f, typed_config: {{\"@type\": type.googleapis.com/{type_name}, {fields}}}"
+            )
         };
         let default = "{name: t, virtual_hosts: [{name: v, domains: [\"*\"]}]}".to_owned();
         let (network, http, table) = match self.place {

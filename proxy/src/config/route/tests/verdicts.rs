@@ -86,6 +86,10 @@ fn is_valid(envoy: &str, folder: &Path, row: &Row) -> bool {
     std::fs::write(&file, Snippet::new(row.kind, row.text).bootstrap()).unwrap();
     let output = Command::new(envoy).args(["--mode", "validate", "-c"]).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("no such field") && !said.contains("Unable to parse"), "{}: {said}", row.line);
+    assert!(
+        !said.contains("no such field") && !said.contains("Unable to parse"),
+        "{}: {said}",
+        row.line
+    );
     output.status.success()
 }
