@@ -7,6 +7,7 @@
 //! judged, only replaced.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rand::Rng;
 use smallvec::SmallVec;
@@ -18,20 +19,21 @@ use crate::matcher::StringMatcher;
 /// `%RESPONSE_CODE_DETAILS%` of an answered preflight request.
 pub const ANSWER_DETAILS: &str = "cors_response";
 
-/// The settings of one level: a route, its virtual host or its route configuration.
+/// The settings of one level: a route, its virtual host or its route configuration. Many routes take them
+/// from one level, so they are shared.
 /// (envoy: extensions.filters.http.cors.v3.CorsPolicy)
 #[derive(Clone, Debug, Default)]
 pub struct CorsLevel {
     /// Origins that are allowed; one that matches `*` allows all.
-    pub allow_origins: Vec<StringMatcher>,
+    pub allow_origins: Arc<[StringMatcher]>,
     /// `access-control-allow-methods`; `*` repeats what was asked for.
-    pub allow_methods: Box<str>,
+    pub allow_methods: Arc<str>,
     /// `access-control-allow-headers`; `*` repeats what was asked for.
-    pub allow_headers: Box<str>,
+    pub allow_headers: Arc<str>,
     /// `access-control-expose-headers`
-    pub expose_headers: Box<str>,
+    pub expose_headers: Arc<str>,
     /// `access-control-max-age`
-    pub max_age: Box<str>,
+    pub max_age: Arc<str>,
     /// `access-control-allow-credentials`; off.
     pub allow_credentials: Option<bool>,
     /// `access-control-allow-private-network`; off.
@@ -193,7 +195,7 @@ impl CorsPolicy {
 }
 
 fn inherit(level: CorsLevel, less_specific: CorsLevel) -> CorsLevel {
-    let text = |own: Box<str>, other| if own.is_empty() { other } else { own };
+    let text = |own: Arc<str>, other| if own.is_empty() { other } else { own };
     CorsLevel {
         allow_origins: if level.allow_origins.is_empty() {
             less_specific.allow_origins

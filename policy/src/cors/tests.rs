@@ -19,11 +19,12 @@ fn regex(pattern: &str) -> StringMatcher {
 
 fn full() -> CorsLevel {
     CorsLevel {
-        allow_origins: vec![
+        allow_origins: [
             StringMatcher::exact(A),
             regex(r"https://.*\.b\.example"),
             prefix("http://localhost"),
-        ],
+        ]
+        .into(),
         allow_methods: "GET,POST".into(),
         allow_headers: "x-foo".into(),
         expose_headers: "x-bar".into(),
@@ -130,7 +131,8 @@ fn the_response_to_an_allowed_origin_is_marked() {
     for head in [get(A), no_method, empty_method, no_preflight] {
         assert_eq!(marked(&full, &head).unwrap(), expected, "{head:?}");
     }
-    let bare = policy([CorsLevel { allow_origins: vec![prefix("https")], ..CorsLevel::default() }]);
+    let bare =
+        policy([CorsLevel { allow_origins: [prefix("https")].into(), ..CorsLevel::default() }]);
     let lines = marked(&bare, &get(A)).unwrap();
     assert_eq!(lines[1], format!("allow-origin: {A}"));
     assert_eq!(lines.len(), 5, "nothing else is touched: {lines:?}");
@@ -174,7 +176,7 @@ fn a_preflight_request_of_another_origin_is_answered_if_it_is_not_forwarded() {
         ]
     );
     assert!(matches!(decide(&full, &get("https://evil")).action, CorsAction::Pass));
-    let allow_origins = vec![StringMatcher::exact(A)];
+    let allow_origins = [StringMatcher::exact(A)].into();
     let bare =
         CorsLevel { allow_origins, forward_not_matching_preflights: stop, ..CorsLevel::default() };
     let bare = policy([bare]);
@@ -184,7 +186,7 @@ fn a_preflight_request_of_another_origin_is_answered_if_it_is_not_forwarded() {
 
 #[test]
 fn stars_repeat_what_was_asked_for() {
-    let star = || vec![StringMatcher::exact("*")];
+    let star = || [StringMatcher::exact("*")].into();
     let policy = policy([CorsLevel {
         allow_origins: star(),
         allow_methods: "*".into(),
@@ -214,7 +216,7 @@ fn stars_repeat_what_was_asked_for() {
 #[test]
 fn any_matcher_that_matches_a_star_allows_every_origin() {
     for matcher in [StringMatcher::exact("*"), regex(".*"), regex(r"\*")] {
-        let level = CorsLevel { allow_origins: vec![matcher], ..CorsLevel::default() };
+        let level = CorsLevel { allow_origins: [matcher].into(), ..CorsLevel::default() };
         assert_eq!(decide(&policy([level]), &get("https://any")).origin_valid, Some(true));
     }
 }
@@ -254,7 +256,7 @@ fn a_level_inherits_what_it_leaves_open() {
     let lines = answer(&merged, &preflight(A, &[]));
     assert_eq!((&lines[0], &lines[1..4]), (&allow_origin, &rest.map(String::from)[..]));
 
-    let own = CorsLevel { allow_origins: vec![prefix("https://r")], ..CorsLevel::default() };
+    let own = CorsLevel { allow_origins: [prefix("https://r")].into(), ..CorsLevel::default() };
     let own = policy([own, full()]);
     assert_eq!(decide(&own, &get(A)).origin_valid, Some(false));
     assert_eq!(decide(&own, &get("https://r")).origin_valid, Some(true));

@@ -1,8 +1,8 @@
 //! The `location` of an answer that sends the client elsewhere.
 //! (envoy: config.route.v3.RedirectAction)
 //!
-//! Made of the request's own scheme, authority and path, with parts replaced. A port goes where it was
-//! the default of the old scheme and the scheme changes. A request without a path (CONNECT) has no
+//! Made of the request's own scheme, authority and path, with parts replaced; a path that has lost its slash
+//! gets one. A port goes where it was the default of the old scheme and the scheme changes. A request without a path (CONNECT) has no
 //! location: Envoy answers with the status alone.
 
 use super::matcher::PathRule;
@@ -87,6 +87,7 @@ impl Redirect {
             PathRedirect::Replace(new) => (&**new, query),
             _ => (path, query),
         };
+        let slash = if path.starts_with(b"/") { "" } else { "/" };
         let scheme = self.scheme.as_deref().unwrap_or(head.scheme.as_str()).as_bytes();
         let host = match &self.host {
             Some(host) => host.as_bytes(),
@@ -97,7 +98,8 @@ impl Redirect {
             Some(number) => (":", port.format(number)),
             None => ("", ""),
         };
-        Some([scheme, b"://", host, colon.as_bytes(), port.as_bytes(), path, query].concat())
+        let origin = [scheme, b"://", host, colon.as_bytes(), port.as_bytes()].concat();
+        Some([&origin, slash.as_bytes(), path, query].concat())
     }
 
     /// The request's authority, without its port if that is replaced or no longer the default.

@@ -11,7 +11,7 @@ use super::domains::{DomainError, Domains, without_port};
 use super::index::RouteIndex;
 use super::matcher::{RouteMatch, path_of};
 use super::redirect::came_by_tls;
-use crate::head::{Id, RequestHead};
+use crate::head::{Id, Name, RequestHead};
 
 /// What a [`RouteTable`] is compiled from.
 #[derive(Clone, Debug)]
@@ -20,6 +20,9 @@ pub struct RouteTableSpec<R> {
     pub name: String,
     /// Look the authority up without its port. A domain that has a port is then never found.
     pub ignore_port_in_host_matching: bool,
+    /// Headers that only requests from inside may have: the caller takes them off all others before it
+    /// looks for the route. (envoy: config.route.v3.RouteConfiguration.internal_only_headers)
+    pub internal_only_headers: Vec<Name>,
     /// In any order.
     pub virtual_hosts: Vec<VirtualHostSpec<R>>,
 }
@@ -74,6 +77,7 @@ pub struct VirtualHost<R> {
 pub struct RouteTable<R> {
     name: String,
     ignore_port: bool,
+    internal_only_headers: Box<[Name]>,
     domains: Domains,
     virtual_hosts: Box<[Arc<VirtualHost<R>>]>,
 }
@@ -137,8 +141,12 @@ impl<R> RouteTable<R> {
     /// # Errors
     /// If a domain stands twice or is too long.
     pub fn new(spec: RouteTableSpec<R>) -> Result<Self, RouteTableError> {
-        let RouteTableSpec { name, ignore_port_in_host_matching: ignore_port, virtual_hosts } =
-            spec;
+        let RouteTableSpec {
+            name,
+            ignore_port_in_host_matching: ignore_port,
+            internal_only_headers,
+            virtual_hosts,
+        } = spec;
         let named = virtual_hosts.iter().enumerate().flat_map(|(index, host)| {
             host.domains.iter().map(move |domain| (domain.as_str(), index))
         });
@@ -156,13 +164,20 @@ impl<R> RouteTable<R> {
         })?;
         let virtual_hosts =
             virtual_hosts.into_iter().map(|spec| Arc::new(VirtualHost::new(spec))).collect();
-        Ok(Self { name, ignore_port, domains, virtual_hosts })
+        let internal_only_headers = internal_only_headers.into();
+        Ok(Self { name, ignore_port, internal_only_headers, domains, virtual_hosts })
     }
 
     /// Name of the route configuration.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Headers that only requests from inside may have.
+    #[must_use]
+    pub const fn internal_only_headers(&self) -> &[Name] {
+        &self.internal_only_headers
     }
 
     /// All virtual hosts, in the order of configuration.

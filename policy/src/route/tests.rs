@@ -45,8 +45,13 @@ fn host(domain: &str, matches: impl IntoIterator<Item = RouteMatch>) -> VirtualH
 
 fn table(virtual_hosts: Vec<VirtualHostSpec<usize>>) -> RouteTable<usize> {
     let name = "rc".to_owned();
-    RouteTable::new(RouteTableSpec { name, ignore_port_in_host_matching: false, virtual_hosts })
-        .unwrap()
+    RouteTable::new(RouteTableSpec {
+        name,
+        ignore_port_in_host_matching: false,
+        internal_only_headers: Vec::new(),
+        virtual_hosts,
+    })
+    .unwrap()
 }
 
 fn found(table: &RouteTable<usize>, head: &RequestHead, random: u64) -> Option<usize> {
@@ -189,8 +194,12 @@ fn without_a_virtual_host_or_an_authority_nothing_is_found() {
         assert!(matches!(table.find(&head, 0), Lookup::NoVirtualHost), "{head:?}");
     }
     let name = "rc".to_owned();
-    let spec =
-        RouteTableSpec { name, ignore_port_in_host_matching: true, virtual_hosts: vec![spec] };
+    let spec = RouteTableSpec {
+        name,
+        ignore_port_in_host_matching: true,
+        internal_only_headers: Vec::new(),
+        virtual_hosts: vec![spec],
+    };
     let table = RouteTable::new(spec).unwrap();
     assert_eq!(found(&table, &RequestHead::new(b"GET", b"a.com:80", b"/"), 0), Some(0));
 }
@@ -238,6 +247,7 @@ fn a_domain_that_stands_twice_is_refused_in_the_words_of_envoy() {
         let spec = RouteTableSpec {
             name: "rc".to_owned(),
             ignore_port_in_host_matching: false,
+            internal_only_headers: Vec::new(),
             virtual_hosts: vec![host(domain, []), host(&domain.to_lowercase(), [])],
         };
         assert_eq!(RouteTable::new(spec).unwrap_err().to_string(), expected);

@@ -1,10 +1,14 @@
 //! Small messages that stand in many others.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use outrigger_policy::fraction::{Denominator, Fraction};
+use outrigger_policy::head::is_value_byte;
+use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::core::v3::address::Address as AddressKind;
 use outrigger_xds_api::envoy::config::core::v3::socket_address::PortSpecifier;
 use outrigger_xds_api::envoy::config::core::v3::{
@@ -13,14 +17,29 @@ use outrigger_xds_api::envoy::config::core::v3::{
 use outrigger_xds_api::envoy::r#type::v3::fractional_percent::DenominatorType;
 use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Percent};
 use outrigger_xds_api::google;
+use outrigger_xds_api::google::protobuf::Any;
 
 use super::cx::Cx;
 use super::error::{At, ConfigError};
 use super::fields::fields;
 use crate::net;
 
+/// The longest duration. (envoy: `DurationUtil::validateDurationNoThrow`)
+const MAX_DURATION_SECS: u64 = 9_223_372_035;
+
+/// Bytes of a file that configuration may name.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
 /// The result of translating something.
 pub type Translated<T> = Result<T, ConfigError>;
+
+/// The message in `config`.
+pub fn decode<M: prost::Message + prost::Name + Default>(
+    config: &Any,
+    at: &At<'_>,
+) -> Translated<M> {
+    any::decode(config).map_err(|error| at.error(error))
+}
 
 /// The value of a field that must be set.
 pub fn required<T>(value: Option<T>, at: &At<'_>) -> Translated<T> {
@@ -32,6 +51,15 @@ pub fn non_empty(text: String, at: &At<'_>) -> Translated<String> {
     if text.is_empty() { Err(at.error("must not be empty")) } else { Ok(text) }
 }
 
+/// A text that may be the value of a header line.
+pub fn header_value(text: String, at: &At<'_>) -> Translated<String> {
+    if text.bytes().all(is_value_byte) {
+        Ok(text)
+    } else {
+        Err(at.error("holds a control character"))
+    }
+}
+
 /// A duration, which must not be negative.
 pub fn duration(
     value: Option<google::protobuf::Duration>,
@@ -41,7 +69,7 @@ pub fn duration(
     let (Ok(seconds), Ok(nanos)) = (u64::try_from(seconds), u32::try_from(nanos)) else {
         return Err(at.error("must not be negative"));
     };
-    if nanos >= 1_000_000_000 || seconds > 315_576_000_000 {
+    if nanos >= 1_000_000_000 || seconds > MAX_DURATION_SECS {
         return Err(at.error("is no valid duration"));
     }
     Ok(Some(Duration::new(seconds, nanos)))
@@ -204,7 +232,7 @@ pub fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<
     match required(specifier, at)? {
         data_source::Specifier::Filename(path) => {
             let at = at.field("filename");
-            std::fs::read(&path).map_err(|error| at.error(format_args!("{path}: {error}")))
+            read_file(&path).map_err(|error| at.error(format_args!("{path}: {error}")))
         }
         data_source::Specifier::InlineBytes(bytes) => Ok(bytes),
         data_source::Specifier::InlineString(text) => Ok(text.into_bytes()),
@@ -215,4 +243,17 @@ pub fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<
                 .map_err(|_| at.error(format_args!("the environment has no {name}")))
         }
     }
+}
+
+fn read_file(path: &str) -> std::io::Result<Vec<u8>> {
+    // Opening anything else could wait for somebody who writes.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
 }

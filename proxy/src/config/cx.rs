@@ -16,6 +16,7 @@ pub struct Cx<'a> {
     pub registry: &'a Arc<Registry>,
     /// Values that the bootstrap's runtime layers set.
     pub runtime: &'a Runtime,
+    clusters: Option<&'a dyn Fn(&str) -> bool>,
     ignored: RefCell<Vec<Ignored>>,
     needs: RefCell<Vec<Need>>,
 }
@@ -49,6 +50,7 @@ impl<'a> Cx<'a> {
         Self {
             registry,
             runtime: &runtime::EMPTY,
+            clusters: None,
             ignored: RefCell::new(Vec::new()),
             needs: RefCell::new(Vec::new()),
         }
@@ -59,6 +61,19 @@ impl<'a> Cx<'a> {
     pub const fn with_runtime(mut self, runtime: &'a Runtime) -> Self {
         self.runtime = runtime;
         self
+    }
+
+    /// The same with the clusters that there are: the function says whether it knows a name.
+    #[must_use]
+    pub const fn with_clusters(mut self, knows: &'a dyn Fn(&str) -> bool) -> Self {
+        self.clusters = Some(knows);
+        self
+    }
+
+    /// True if there is a cluster of this name, or nobody has said which there are.
+    #[must_use]
+    pub fn knows_cluster(&self, name: &str) -> bool {
+        self.clusters.is_none_or(|knows| knows(name))
     }
 
     /// Notes a field that is set and has no effect.

@@ -16,10 +16,13 @@ use outrigger_xds_api::envoy::r#type::matcher::v3::{
 };
 use outrigger_xds_api::envoy::r#type::v3::Int64Range;
 
-use super::common::{Translated, non_empty, required};
+use super::common::{Translated, header_value, non_empty, required};
 use super::cx::Cx;
 use super::error::At;
 use super::fields::fields;
+
+/// (envoy: config.route.v3.QueryParameterMatcher.name)
+const MAX_PARAMETER_BYTES: usize = 1024;
 
 /// (envoy: type.matcher.v3.StringMatcher)
 pub fn string(message: StringMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<StringMatcher> {
@@ -70,6 +73,7 @@ pub fn substitution(
     fields!(cx, at, message => RegexMatchAndSubstitute { used: pattern, substitution; });
     let pattern =
         self::pattern(required(pattern, &at.field("pattern"))?, &at.field("pattern"), cx)?;
+    let substitution = header_value(substitution, &at.field("substitution"))?;
     Substitution::new(&pattern, &substitution).map_err(|error| at.error(error))
 }
 
@@ -136,7 +140,10 @@ pub fn headers(
 /// (envoy: config.route.v3.QueryParameterMatcher)
 pub fn query(message: QueryMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<QueryMatcher> {
     fields!(cx, at, message => QueryMessage { used: name, query_parameter_match_specifier; });
-    let name = non_empty(name, &at.field("name"))?.into();
+    let name = non_empty(name, &at.field("name"))?.into_boxed_str();
+    if name.len() > MAX_PARAMETER_BYTES {
+        return Err(at.field("name").error("is longer than 1024 bytes"));
+    }
     let rule = match query_parameter_match_specifier {
         None => QueryRule::Present(true),
         Some(QueryParameterMatchSpecifier::PresentMatch(expected)) => QueryRule::Present(expected),

@@ -80,10 +80,6 @@ fn normalize(exchange: &mut Exchange) -> Result<(), LocalReply> {
     }
     exchange.info.remote = sender.remote;
     exchange.is_internal = sender.is_internal;
-    if is_upgrade && !is_served(&manager, &exchange.request) {
-        exchange.closes_connection = true;
-        return Err(LocalReply::new(403, "upgrade_failed").because(CauseCode::Refused));
-    }
     Ok(())
 }
 
@@ -198,11 +194,6 @@ pub fn is_upgrade(head: &RequestHead) -> bool {
     head.protocol == Protocol::Http11
         && head.headers.get(Id::UPGRADE).is_some_and(|v| !v.eq_ignore_ascii_case(b"h2c"))
         && head.headers.has_token(Id::CONNECTION, "upgrade")
-}
-
-fn is_served(manager: &HttpConnectionManager, head: &RequestHead) -> bool {
-    let asked = head.headers.get(Id::UPGRADE).unwrap_or_default();
-    manager.upgrades.iter().any(|served| asked.eq_ignore_ascii_case(served.as_bytes()))
 }
 
 fn refuse(details: &'static str) -> LocalReply {

@@ -1,24 +1,29 @@
-//! Stage: finds the route and pins it, and with it every policy of the request.
+//! Stage: finds the route and pins it, and with it every policy of the request. Refuses upgrades that the route does not serve.
 //!
 //! The table may be replaced while the request runs; what was pinned stays. A request without a route still passes the filters
 //! (authorization may have more to say than 404): the router answers it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use outrigger_policy::breaker::RoutingPriority;
 use outrigger_policy::fraction::Fraction;
+use outrigger_policy::head::{Id, RequestHead};
 use outrigger_policy::retry::RetryPolicy;
 use outrigger_policy::route::{self, Action, Choice, HostRewrite, Lookup, PathRewrite};
 use outrigger_policy::timeout::TimeoutPolicy;
+use outrigger_policy::verdict::CauseCode;
 use tower::{Layer, Service};
 
 use super::filters::FilterOverrides;
 use super::header_ops::HeaderOps;
+use super::local_reply::LocalReply;
 use super::manager::RouteSource;
+use super::normalize::is_upgrade;
 use crate::exchange::Exchange;
-use crate::stage::Stage;
+use crate::stage::{Pass, Stage};
 use crate::worker;
 
 /// A compiled route configuration.
@@ -64,7 +69,8 @@ pub struct TargetCluster {
     pub name: Arc<str>,
     /// Changes to heads that go with it.
     pub header_ops: Option<Arc<LevelOps>>,
-    /// The host that it is asked for. (envoy: WeightedCluster.ClusterWeight.host_rewrite_literal)
+    /// The host that it is asked for, before the route's own rewrite.
+    /// (envoy: WeightedCluster.ClusterWeight.host_rewrite_literal)
     pub host_rewrite: Option<Box<str>>,
     /// Changes to the filters' settings that go with it.
     pub overrides: Arc<FilterOverrides>,
@@ -79,8 +85,8 @@ pub struct ForwardPolicy {
     /// Idle timeout of the stream: zero is none; `None` is the connection manager's.
     /// (envoy: idle_timeout)
     pub idle_timeout: Option<Duration>,
-    /// Retries.
-    pub retry: RetryPolicy,
+    /// Retries; shared by the routes of a virtual host.
+    pub retry: Arc<RetryPolicy>,
     /// The path that the upstream is asked for.
     pub path_rewrite: Option<PathRewrite>,
     /// The host that the upstream is asked for.
@@ -93,8 +99,11 @@ pub struct ForwardPolicy {
     pub priority: RoutingPriority,
     /// Status where the cluster does not exist. (envoy: cluster_not_found_response_code)
     pub cluster_not_found_status: u16,
-    /// Copies of the request that are sent elsewhere.
-    pub mirrors: Vec<MirrorPolicy>,
+    /// Copies of the request that are sent elsewhere; shared as retries are.
+    pub mirrors: Arc<[MirrorPolicy]>,
+    /// Upgrades that are served here, or not, whatever the connection manager says; in lower case.
+    /// (envoy: upgrade_configs)
+    pub upgrades: Box<[(Box<str>, bool)]>,
     /// The upstream learns which attempt it is. (envoy: VirtualHost.include_request_attempt_count)
     pub attempt_count_in_request: bool,
     /// The client learns how many attempts there were.
@@ -191,43 +200,81 @@ impl<S> Layer<S> for RouteLayer {
 impl<S: Stage> Service<Box<Exchange>> for RouteStage<S> {
     type Response = Box<Exchange>;
     type Error = std::convert::Infallible;
-    type Future = S::Future;
+    type Future = Pass<S::Future>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut exchange: Box<Exchange>) -> Self::Future {
-        let routing = match &exchange.manager.routes {
-            RouteSource::Inline(table) => find(table, &exchange),
+        let Exchange { manager, request, is_internal, random, .. } = &mut *exchange;
+        let mut find = |table: &RouteTable| {
+            if !*is_internal {
+                remove_internal_only(table, request);
+            }
+            find_route(table, request, *random)
+        };
+        let routing = match &manager.routes {
+            RouteSource::Inline(table) => find(table),
             RouteSource::Named(name) => match worker::snapshot(|s| s.route_table(name)) {
-                Some(table) => find(&table, &exchange),
+                Some(table) => find(&table),
                 None => Routing::None(NoRoute::NoTable(name.clone())),
             },
         };
+        let mut is_served = true;
         if let Routing::Pinned(pinned) = &routing {
             pin(pinned, &mut exchange);
+            let of_route = &pinned.entry().forward.upgrades;
+            is_served = serves_upgrade(&exchange.request, of_route, &exchange.manager.upgrades);
         }
         exchange.routing = routing;
-        self.next.call(exchange)
+        if is_served {
+            return Pass::on(self.next.call(exchange));
+        }
+        exchange.closes_connection = true;
+        LocalReply::new(403, "upgrade_failed").because(CauseCode::Refused).answer(&mut exchange);
+        Pass::answered(exchange)
     }
 }
 
-fn find(table: &RouteTable, exchange: &Exchange) -> Routing {
-    match table.find(&exchange.request, exchange.random) {
+/// True unless the request asks for an upgrade that neither the route nor, where the route is silent, the
+/// connection manager serves.
+fn serves_upgrade(
+    request: &RequestHead,
+    of_route: &[(Box<str>, bool)],
+    of_manager: &[Box<str>],
+) -> bool {
+    if !is_upgrade(request) {
+        return true;
+    }
+    let asked = request.headers.get(Id::UPGRADE).unwrap_or_default();
+    let is_asked = |name: &str| asked.eq_ignore_ascii_case(name.as_bytes());
+    match of_route.iter().find(|(name, _)| is_asked(name)) {
+        Some((_, is_enabled)) => *is_enabled,
+        None => of_manager.iter().any(|served| is_asked(served)),
+    }
+}
+
+/// Takes headers off a request from outside that only those from inside may have.
+fn remove_internal_only(table: &RouteTable, request: &mut Rc<RequestHead>) {
+    for name in table.internal_only_headers() {
+        Rc::make_mut(request).headers.remove_name(name);
+    }
+}
+
+fn find_route(table: &RouteTable, request: &RequestHead, random: u64) -> Routing {
+    match table.find(request, random) {
         Lookup::Matched { route, .. } => {
             let target = match &route.payload.action {
-                Action::Forward(target) => {
-                    match target.choose(&exchange.request, exchange.random) {
-                        Choice::Cluster(cluster) => Some(cluster.clone()),
-                        Choice::Named(name) => Some(Arc::new(TargetCluster {
-                            name: String::from_utf8_lossy(name).into(),
-                            header_ops: None,
-                            host_rewrite: None,
-                            overrides: Arc::default(),
-                        })),
-                    }
-                }
+                Action::Forward(target) => match target.choose(request, random) {
+                    Choice::Cluster(cluster) => Some(cluster.clone()),
+                    Choice::Named(name) => Some(Arc::new(TargetCluster {
+                        name: String::from_utf8_lossy(name).into(),
+                        header_ops: None,
+                        host_rewrite: None,
+                        overrides: Arc::default(),
+                    })),
+                },
                 _ => None,
             };
             Routing::Pinned(Pinned { route: route.clone(), target })
@@ -276,5 +323,46 @@ pub fn apply_response_headers(exchange: &mut Exchange) {
     let pinned = pinned.clone();
     for level in pinned.levels() {
         level.response.apply_to_response(exchange);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_policy::head::{Name, Protocol};
+    use outrigger_policy::route::RouteTableSpec;
+
+    use super::*;
+
+    #[test]
+    fn a_route_decides_about_upgrades_before_the_connection_manager() {
+        let manager: [Box<str>; 2] = ["websocket".into(), "other".into()];
+        let route: [(Box<str>, bool); 2] = [("websocket".into(), false), ("third".into(), true)];
+        let mut head = RequestHead::new(b"GET", b"a", b"/");
+        head.protocol = Protocol::Http11;
+        assert!(serves_upgrade(&head, &route, &[]), "it asks for none");
+        head.headers.set(Id::CONNECTION, b"upgrade");
+        for (asked, is_served) in
+            [("WebSocket", false), ("Other", true), ("THIRD", true), ("fourth", false)]
+        {
+            head.headers.set(Id::UPGRADE, asked.as_bytes());
+            assert_eq!(serves_upgrade(&head, &route, &manager), is_served, "{asked}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_inside_are_taken_off() {
+        let table = RouteTable::new(RouteTableSpec {
+            name: "t".into(),
+            ignore_port_in_host_matching: false,
+            internal_only_headers: vec![Name::new("X-Inside")],
+            virtual_hosts: Vec::new(),
+        });
+        let mut head = Rc::new(RequestHead::new(b"GET", b"a", b"/"));
+        for name in ["x-inside", "x-outside", "x-inside"] {
+            Rc::make_mut(&mut head).headers.append_name(&Name::new(name), b"1");
+        }
+        remove_internal_only(&table.unwrap(), &mut head);
+        let left: Vec<_> = head.headers.iter().map(|(name, _)| name.to_vec()).collect();
+        assert_eq!(left, [b"x-outside"]);
     }
 }

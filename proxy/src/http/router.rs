@@ -6,7 +6,7 @@
 
 use std::task::{Context, Poll};
 
-use outrigger_policy::head::Id;
+use outrigger_policy::head::{Id, RequestHead};
 use outrigger_policy::route::{self, Action, DirectResponse};
 use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 use tower::{Layer, Service};
@@ -167,7 +167,7 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
     let retry = policy.retry.begin(exchange.request_mut());
     exchange.progress.set_route_timeout(timeouts.route());
     apply_request_headers(exchange);
-    rewrite(exchange, pinned, policy);
+    rewrite(exchange.request_mut(), pinned, policy);
     let is_upgrade = is_upgrade(&exchange.request);
     let mut plan = Plan::new(cluster, pinned.route.clone(), timeouts, retry, is_upgrade);
     mirror::start(exchange, &mut plan, &policy.mirrors);
@@ -175,20 +175,15 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
     Ok(())
 }
 
-/// The host is rewritten from the original path, so it comes first.
-fn rewrite(exchange: &mut Exchange, pinned: &Pinned, policy: &ForwardPolicy) {
-    let mut host = Vec::new();
+/// The host is rewritten from the original path, so it comes first. That of a weighted cluster is to the route's rewrite as if the
+/// client had asked for it, as in Envoy.
+fn rewrite(head: &mut RequestHead, pinned: &Pinned, policy: &ForwardPolicy) {
     let literal = pinned.target.as_ref().and_then(|target| target.host_rewrite.as_ref());
-    let is_rewritten = match (literal, &policy.host_rewrite) {
-        (Some(literal), _) => {
-            host.extend_from_slice(literal.as_bytes());
-            true
-        }
-        (None, Some(rewrite)) => rewrite.apply(&exchange.request, &mut host),
-        (None, None) => false,
-    };
-    let head = exchange.request_mut();
-    if is_rewritten {
+    if let Some(literal) = literal {
+        head.set_authority(literal.as_bytes());
+    }
+    let mut host = Vec::new();
+    if policy.host_rewrite.as_ref().is_some_and(|rewrite| rewrite.apply(head, &mut host)) {
         set_host(head, &host, policy.append_x_forwarded_host);
     }
     if let Some(rewrite) = &policy.path_rewrite {
@@ -202,7 +197,7 @@ fn rewrite(exchange: &mut Exchange, pinned: &Pinned, policy: &ForwardPolicy) {
 }
 
 /// Gives the request another host, and the upstream a way to learn the first.
-pub fn set_host(head: &mut outrigger_policy::head::RequestHead, host: &[u8], forwards: bool) {
+pub fn set_host(head: &mut RequestHead, host: &[u8], forwards: bool) {
     let original = head.authority().unwrap_or_default().to_vec();
     if forwards && !original.is_empty() {
         match head.headers.get(Id::X_FORWARDED_HOST) {
@@ -217,4 +212,67 @@ pub fn set_host(head: &mut outrigger_policy::head::RequestHead, host: &[u8], for
         head.headers.set(Id::X_ENVOY_ORIGINAL_HOST, &original);
     }
     head.set_authority(host);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use outrigger_policy::route::{
+        HostRewrite, PathRewrite, PathRule, PathText, Route, RouteMatch, Target,
+    };
+
+    use super::*;
+    use crate::http::route::{RouteEntry, TargetCluster};
+
+    /// Observed on Envoy 1.40: what the upstream gets as host, `x-envoy-original-host` and `x-forwarded-host`.
+    #[test]
+    fn the_rewrite_of_a_weighted_cluster_comes_before_that_of_the_route() {
+        let literal = || Some(HostRewrite::Literal(b"route".as_slice().into()));
+        for (of_cluster, of_route, expected) in [
+            (None, None, ["client", "", ""]),
+            (None, literal(), ["route", "client", "client"]),
+            (Some("cluster"), None, ["cluster", "", ""]),
+            (Some("cluster"), literal(), ["route", "cluster", "cluster"]),
+        ] {
+            let mut head = RequestHead::new(b"GET", b"client", b"/p/x?q");
+            rewritten(&mut head, of_cluster, of_route);
+            let header = |id| head.headers.get(id).unwrap_or_default();
+            let actual = [
+                head.authority().unwrap(),
+                header(Id::X_ENVOY_ORIGINAL_HOST),
+                header(Id::X_FORWARDED_HOST),
+            ];
+            assert_eq!(actual, expected.map(str::as_bytes));
+            assert_eq!(head.path(), b"/n/x?q");
+            assert_eq!(header(Id::X_ENVOY_ORIGINAL_PATH), b"/p/x?q");
+        }
+    }
+
+    fn rewritten(head: &mut RequestHead, of_cluster: Option<&str>, of_route: Option<HostRewrite>) {
+        let target = Arc::new(TargetCluster {
+            name: "c".into(),
+            header_ops: None,
+            host_rewrite: of_cluster.map(Into::into),
+            overrides: Arc::default(),
+        });
+        let entry = RouteEntry {
+            name: "r".into(),
+            virtual_host: "v".into(),
+            action: Action::Forward(Target::Cluster(target.clone())),
+            header_ops: Vec::new(),
+            most_specific_wins: false,
+            overrides: Arc::default(),
+            forward: ForwardPolicy {
+                host_rewrite: of_route,
+                append_x_forwarded_host: true,
+                path_rewrite: Some(PathRewrite::Prefix(b"/n".as_slice().into())),
+                ..ForwardPolicy::default()
+            },
+        };
+        let matcher = RouteMatch::on(PathRule::Prefix(PathText::new("/p", true)));
+        let route = Arc::new(Route { name: String::new(), matcher, payload: entry });
+        let pinned = Pinned { route: route.clone(), target: Some(target) };
+        rewrite(head, &pinned, &route.payload.forward);
+    }
 }

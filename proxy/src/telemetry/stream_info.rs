@@ -55,7 +55,7 @@ pub struct StreamInfo {
     /// Trailers sent to the client. (`%TRAILER(X)%`)
     pub response_trailers: Option<Headers>,
     /// Dynamic metadata: (filter, key, value).
-    pub metadata: Vec<(&'static str, Box<str>, Box<str>)>,
+    pub metadata: Vec<(&'static str, Arc<str>, Arc<str>)>,
 }
 
 /// The upstream's side, filled by attempts while the exchange waits for them.
@@ -118,6 +118,15 @@ impl StreamInfo {
             timing: Timing::default(),
             response_trailers: None,
             metadata: Vec::new(),
+        }
+    }
+
+    /// Notes a finding of a filter; a later one under the same key replaces it.
+    pub fn set_metadata(&mut self, filter: &'static str, key: &Arc<str>, value: Arc<str>) {
+        let is_same = |(f, k, _): &&mut (&str, Arc<str>, _)| *f == filter && k == key;
+        match self.metadata.iter_mut().find(is_same) {
+            Some((_, _, held)) => *held = value,
+            None => self.metadata.push((filter, key.clone(), value)),
         }
     }
 

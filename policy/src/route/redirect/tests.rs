@@ -86,6 +86,10 @@ fn path_and_query_string_are_those_of_envoy() {
         (regex("/p(.*)", r"/n\1"), false, any(), ["/n", "/n?q=1", "/n?", "/n/x?a?b"]),
         (regex("/p(.*)", r"/n\1"), true, any(), ["/n", "/n", "/n", "/n/x"]),
         (regex("/p", ""), false, any(), ["/p", "/p?q=1", "/p?", "/x?a?b"]),
+        (regex("^/p/?", ""), false, any(), ["/p", "/p?q=1", "/p?", "/x?a?b"]),
+        (prefix("n"), false, PathRule::Prefix(text()), ["/n", "/n?q=1", "/n?", "/n/x?a?b"]),
+        (replace("n"), false, any(), ["/n", "/n?q=1", "/n?", "/n?a?b"]),
+        (replace("?z"), false, any(), ["/?z", "/?z", "/?z", "/?z"]),
     ] {
         let redirect = Redirect { path, strip_query, ..Redirect::default() };
         for (path, expected) in ["/p", "/p?q=1", "/p?", "/p/x?a?b"].iter().zip(expected) {

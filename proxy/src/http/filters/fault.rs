@@ -12,20 +12,13 @@ use crate::http::local_reply::LocalReply;
 use crate::telemetry::metrics::{Active, FaultStat, FaultStats};
 use crate::worker;
 
-/// Faults, and the limit on how many run at once.
-#[derive(Debug)]
-pub struct FaultConfig {
-    /// Which faults.
-    pub fault: Fault,
-    /// The limit; `None` for none.
-    pub active: Option<Arc<Bulkhead>>,
-}
-
 /// The filter.
 #[derive(Debug)]
 pub struct FaultFilter {
     /// What it injects where no route says otherwise.
-    pub config: FaultConfig,
+    pub fault: Fault,
+    /// Faults that run, of all routes together: the limit is each route's own, as in Envoy.
+    pub active: Arc<Bulkhead>,
     /// Counters of `http.<stat_prefix>.fault.`.
     pub stats: FaultStats,
 }
@@ -34,7 +27,7 @@ pub struct FaultFilter {
 #[derive(Debug)]
 pub(super) struct State {
     plan: Plan,
-    _permit: Option<Permit>,
+    _permit: Permit,
     _gauge: Active<FaultStat>,
 }
 
@@ -44,51 +37,45 @@ impl FaultFilter {
         exchange: &mut Exchange,
         change: Option<&FilterOverride>,
     ) -> Step {
-        let config = match change {
-            Some(FilterOverride::Fault(config)) => config,
-            _ => &self.config,
+        let fault = match change {
+            Some(FilterOverride::Fault(fault)) => fault,
+            _ => &self.fault,
         };
         if let Some(State { plan, .. }) = exchange.filters.fault.take() {
             // The delay is over.
-            return self.abort(config, plan);
+            return self.abort(fault, plan);
         }
         let cluster = exchange.info.cluster_name.clone();
-        let plan =
-            worker::with_rng(|rng| config.fault.decide(&exchange.request, cluster.as_deref(), rng));
+        let plan = worker::with_rng(|rng| fault.decide(&exchange.request, cluster.as_deref(), rng));
         if plan.is_empty() {
             return Step::Continue;
         }
-        let permit = config.active.as_ref().map(Bulkhead::try_acquire);
-        if matches!(permit, Some(None)) {
+        let limit = fault.max_active_faults.unwrap_or(u32::MAX);
+        let Some(permit) = self.active.try_acquire_below(limit) else {
             self.stats.inc(FaultStat::faults_overflow);
             return Step::Continue;
-        }
-        let Some(delay) = plan.delay else { return self.abort(config, plan) };
+        };
+        let Some(delay) = plan.delay else { return self.abort(fault, plan) };
         self.stats.inc(FaultStat::delays_injected);
         exchange.info.flags.insert(ResponseFlag::DelayInjected);
         let gauge = self.stats.active(FaultStat::active_faults);
-        exchange.filters.fault = Some(State { plan, _permit: permit.flatten(), _gauge: gauge });
+        exchange.filters.fault = Some(State { plan, _permit: permit, _gauge: gauge });
         Step::Pause(delay)
     }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "the form of every filter"
-    )]
+    #[expect(clippy::unused_self, reason = "the form of every filter")]
     pub(super) fn on_response(&self, exchange: &mut Exchange) {
         exchange.filters.fault = None;
     }
 
-    fn abort(&self, config: &FaultConfig, plan: Plan) -> Step {
+    fn abort(&self, fault: &Fault, plan: Plan) -> Step {
         let Some(status) = plan.abort else { return Step::Continue };
         self.stats.inc(FaultStat::aborts_injected);
         let (status, grpc_status) = match status {
             AbortStatus::Http(status) => (status, None),
             AbortStatus::Grpc(status) => (200, Some(status)),
         };
-        let body =
-            config.fault.abort.as_ref().map(|abort| abort.body.to_string()).unwrap_or_default();
+        let body = fault.abort.as_ref().map(|abort| abort.body.to_string()).unwrap_or_default();
         let mut reply = LocalReply::new(status, ABORT_DETAILS)
             .with_body(body)
             .with_flag(ResponseFlag::FaultInjected)

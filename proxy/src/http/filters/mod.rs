@@ -22,8 +22,8 @@ use crate::exchange::Exchange;
 use crate::stage::{Stage, StageFuture};
 
 pub use cors::CorsFilter;
-pub use fault::{FaultConfig, FaultFilter};
-pub use rbac::{RbacConfig, RbacFilter, request_of};
+pub use fault::FaultFilter;
+pub use rbac::{DecisionKeys, RbacConfig, RbacFilter, request_of};
 
 /// What a filter wants to happen with a request.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub enum FilterOverride {
     /// Another cross-origin policy.
     Cors(Arc<outrigger_policy::cors::CorsPolicy>),
     /// Other faults.
-    Fault(Arc<FaultConfig>),
+    Fault(Arc<outrigger_policy::fault::Fault>),
     /// Other rules.
     Rbac(Arc<RbacConfig>),
 }
@@ -105,13 +105,21 @@ pub enum FilterOverride {
 /// enough.
 #[derive(Clone, Debug, Default)]
 pub struct FilterOverrides {
-    /// Name and change.
+    /// Name and change: all of it, whatever a less specific level says about the filter.
     pub by_name: Vec<(Arc<str>, FilterOverride)>,
+    /// What a less specific level changes for filters that are not named here.
+    pub inherited: Option<Arc<Self>>,
 }
 
 impl FilterOverrides {
-    fn of(&self, name: &str) -> Option<&FilterOverride> {
-        self.by_name.iter().find(|(overridden, _)| **overridden == *name).map(|(_, change)| change)
+    /// What is changed for the filter `name`.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<&FilterOverride> {
+        let own = self.by_name.iter().find(|(overridden, _)| **overridden == *name);
+        match own {
+            Some((_, change)) => Some(change),
+            None => self.inherited.as_ref().and_then(|less_specific| less_specific.of(name)),
+        }
     }
 }
 

@@ -13,17 +13,22 @@ use crate::http::local_reply::LocalReply;
 use crate::telemetry::StreamInfo;
 use crate::telemetry::metrics::{RbacShadowStat, RbacShadowStats, RbacStat, RbacStats};
 
-/// Rules, and where their decisions are counted and noted.
+/// Rules, and how their decisions are noted.
 #[derive(Debug)]
 pub struct RbacConfig {
     /// The rules.
     pub engine: Engine,
-    /// `shadow_rules_stat_prefix`: begins the names of what is noted of shadow rules.
-    pub shadow_prefix: Box<str>,
-    /// Counters.
-    pub stats: RbacStats,
-    /// Those of shadow rules.
-    pub shadow_stats: RbacShadowStats,
+    /// What is noted of the rules that are enforced.
+    pub enforced_keys: DecisionKeys,
+    /// What is noted of shadow rules.
+    pub shadow_keys: DecisionKeys,
+}
+
+/// The keys of dynamic metadata under which decisions are noted.
+#[derive(Debug)]
+pub struct DecisionKeys {
+    policy: Arc<str>,
+    result: Arc<str>,
 }
 
 /// The filter.
@@ -31,10 +36,17 @@ pub struct RbacConfig {
 pub struct RbacFilter {
     /// Its rules where no route says otherwise.
     pub config: Arc<RbacConfig>,
+    /// Counters, whoever's rules decide.
+    pub stats: RbacStats,
+    /// Those of shadow rules.
+    pub shadow_stats: RbacShadowStats,
 }
 
 /// The name under which decisions are noted in dynamic metadata.
 const METADATA: &str = "envoy.filters.http.rbac";
+
+static ALLOWED: LazyLock<Arc<str>> = LazyLock::new(|| "allowed".into());
+static DENIED: LazyLock<Arc<str>> = LazyLock::new(|| "denied".into());
 
 impl RbacFilter {
     pub(super) fn on_request(
@@ -43,21 +55,22 @@ impl RbacFilter {
         change: Option<&FilterOverride>,
     ) -> Step {
         let config = match change {
-            Some(FilterOverride::Rbac(config)) => config.clone(),
-            _ => self.config.clone(),
+            Some(FilterOverride::Rbac(config)) => config,
+            _ => &self.config,
         };
         let request = Request { head: Some(&exchange.request), ..request_of(&exchange.info) };
         let outcome = config.engine.decide(&request);
         if let Some(shadow) = outcome.shadow {
-            config.shadow_stats.inc(if shadow.allowed {
+            self.shadow_stats.inc(if shadow.allowed {
                 RbacShadowStat::shadow_allowed
             } else {
                 RbacShadowStat::shadow_denied
             });
-            config.note_shadow(&mut exchange.info, shadow);
+            config.shadow_keys.note(&mut exchange.info, shadow);
         }
         if let Some(enforced) = outcome.enforced {
-            config.stats.inc(if enforced.allowed { RbacStat::allowed } else { RbacStat::denied });
+            config.enforced_keys.note(&mut exchange.info, enforced);
+            self.stats.inc(if enforced.allowed { RbacStat::allowed } else { RbacStat::denied });
         }
         let Some(denial) = outcome.denial() else { return Step::Continue };
         let subject = denial.policy.unwrap_or("none");
@@ -68,23 +81,37 @@ impl RbacFilter {
         Step::Answer(Box::new(reply))
     }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "the form of every filter"
-    )]
+    #[expect(clippy::unused_self, reason = "the form of every filter")]
     pub(super) const fn on_response(&self, _: &mut Exchange) {}
 }
 
-impl RbacConfig {
-    /// Notes what shadow rules would have done, for access logs.
-    fn note_shadow(&self, info: &mut StreamInfo, decision: Decision<'_>) {
-        let key = |name: &str| format!("{}{name}", self.shadow_prefix).into_boxed_str();
-        if let Some(policy) = decision.policy {
-            info.metadata.push((METADATA, key("shadow_effective_policy_id"), policy.into()));
+impl DecisionKeys {
+    /// Keys of enforced rules. (envoy: extensions.filters.http.rbac.v3.RBAC.rules_stat_prefix)
+    #[must_use]
+    pub fn enforced(prefix: &str) -> Self {
+        Self::new(prefix, "enforced")
+    }
+
+    /// Keys of shadow rules. (envoy: extensions.filters.http.rbac.v3.RBAC.shadow_rules_stat_prefix)
+    #[must_use]
+    pub fn shadow(prefix: &str) -> Self {
+        Self::new(prefix, "shadow")
+    }
+
+    fn new(prefix: &str, which: &str) -> Self {
+        Self {
+            policy: format!("{prefix}{which}_effective_policy_id").into(),
+            result: format!("{prefix}{which}_engine_result").into(),
         }
-        let result = if decision.allowed { "allowed" } else { "denied" };
-        info.metadata.push((METADATA, key("shadow_engine_result"), result.into()));
+    }
+
+    /// Notes a decision, for access logs.
+    fn note(&self, info: &mut StreamInfo, decision: Decision<'_>) {
+        if let Some(policy) = decision.policy.filter(|name| !name.is_empty()) {
+            info.set_metadata(METADATA, &self.policy, policy.into());
+        }
+        let result = if decision.allowed { &ALLOWED } else { &DENIED };
+        info.set_metadata(METADATA, &self.result, Arc::clone(result));
     }
 }
 

@@ -43,7 +43,22 @@ impl AccessLog {
 /// Format.
 #[derive(Debug)]
 pub struct Format(pub Vec<u8>);
+/// A format that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FormatError(String);
 impl Format {
+    /// Compiles text without operators.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn compile(text: &str) -> Result<Self, FormatError> {
+        let literal = text.replace("%%", "\0");
+        match literal.find('%') {
+            Some(position) => Err(FormatError(format!("an operator at position {position}"))),
+            None => Ok(Self(literal.replace('\0', "%").into_bytes())),
+        }
+    }
     /// Writes.
     pub fn write(&self, out: &mut Vec<u8>, _: &Record<'_>) {
         out.extend_from_slice(&self.0);
