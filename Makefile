@@ -1,4 +1,25 @@
-.PHONY: parity parity-self
+# `make test` passes all tests on a fresh machine; `make check` is what needs no run. Both are what .ci/run calls.
+
+.PHONY: test check setup parity parity-self bench bench-peers fuzz-smoke
+
+CARGO_DENY = 0.20.2
+
+test: setup
+	cargo test --workspace --quiet
+	$(MAKE) parity
+	$(MAKE) fuzz-smoke
+	$(MAKE) bench
+
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	cargo deny --version 2>/dev/null | grep -q $(CARGO_DENY) || cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny
+	cargo deny --log-level error check bans licenses sources
+
+# Installs what the tests talk to.
+setup:
+	tests/setup
 
 # The same bootstrap and bytes on Envoy 1.40 and on Outrigger; PARITY passes flags, as in
 # `make parity PARITY="--only retries"`.

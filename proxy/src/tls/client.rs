@@ -1,110 +1,175 @@
 //! The client's side: TLS towards upstream hosts. (envoy: UpstreamTlsContext)
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
-use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
-use super::certificate::{TlsError, certified_key};
-use super::{CommonSpec, Validation};
+use super::CommonSpec;
+use super::certificate::{Certificate, TlsError};
+use super::verify::{NameCheck, Verifier};
 use crate::net::{Io, Stream};
 
 /// Hosts whose sessions are kept for a quick second handshake.
 const SESSIONS: usize = 64;
 
 /// A client's side, as configured.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of Envoy's messages")]
 pub struct ClientSpec {
     /// What both sides have. Without a validation every certificate is accepted, as in Envoy.
     pub common: CommonSpec,
     /// The server name to ask for; empty for none. (envoy: sni)
     pub sni: Box<str>,
+    /// The endpoint's name is asked for instead, if it has one. (envoy: auto_host_sni)
+    pub sni_from_hostname: bool,
+    /// The certificate must have the name that is asked for; other names do not matter.
+    /// (envoy: auto_sni_san_validation)
+    pub validates_sni: bool,
+    /// The certificate must have the name that a request brings.
+    /// (envoy: UpstreamHttpProtocolOptions.auto_san_validation)
+    pub validates_requested: bool,
+    /// Sessions are resumed. (envoy: max_session_keys)
+    pub resumes: bool,
+}
+
+impl Default for ClientSpec {
+    fn default() -> Self {
+        Self {
+            common: CommonSpec::default(),
+            sni: Box::default(),
+            sni_from_hostname: false,
+            validates_sni: false,
+            validates_requested: false,
+            resumes: true,
+        }
+    }
+}
+
+/// What is known of the server that a connection is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeerName<'a> {
+    /// The host that the request is for, if the cluster wants it to be the server's name.
+    /// (envoy: UpstreamHttpProtocolOptions.auto_sni)
+    pub requested: Option<&'a str>,
+    /// The endpoint's name; empty if it has none.
+    pub hostname: &'a str,
 }
 
 /// A client's side, compiled.
 #[derive(Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    /// For connections whose name a request brings, if that is checked.
+    requested: Option<Arc<ClientConfig>>,
     sni: Option<ServerName<'static>>,
+    sni_from_hostname: bool,
 }
 
 impl ClientTls {
     /// Compiles a configuration.
     ///
     /// # Errors
-    /// If certificates, keys, roots or the server name cannot be used.
+    /// If the versions leave nothing, or the server name is none.
     pub fn new(spec: &ClientSpec) -> Result<Self, TlsError> {
         let common = &spec.common;
-        let provider = common.provider();
-        let any = Validation::default();
-        let validation = common.validation.as_ref().unwrap_or(&any);
-        let keys = common
-            .certificates
-            .iter()
-            .map(|certificate| certified_key(certificate, &provider))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut config = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&common.parameters.versions())?
-            .dangerous()
-            .with_custom_certificate_verifier(validation.server_verifier(&provider)?)
-            .with_client_cert_resolver(Arc::new(OwnCertificates { keys }));
-        config.alpn_protocols.clone_from(&common.alpn);
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        // Envoy tells an upstream that checks ALPN what it offered; an answer outside of it is an error in rustls too.
+        let provider = common.parameters.provider();
+        let resolver = Arc::new(OwnCertificates(common.certificates.clone()));
+        let compile = |name_check| -> Result<_, TlsError> {
+            let validation = common.validation.clone().unwrap_or_default();
+            let verifier = Verifier::of_servers(validation, name_check, provider.clone());
+            let mut config = ClientConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&common.parameters.versions()?)?
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
+                .with_client_cert_resolver(resolver.clone());
+            config.alpn_protocols.clone_from(&common.alpn);
+            config.resumption = if spec.resumes {
+                Resumption::in_memory_sessions(SESSIONS)
+            } else {
+                Resumption::disabled()
+            };
+            Ok(Arc::new(config))
+        };
+        let check = if spec.validates_sni { NameCheck::Instead } else { NameCheck::None };
+        let requested = spec.validates_requested && !spec.validates_sni;
         let sni = match &*spec.sni {
             "" => None,
-            name => {
-                Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?)
-            }
+            name => Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?),
         };
-        config.enable_sni = sni.is_some();
-        Ok(Self { config: Arc::new(config), sni })
+        Ok(Self {
+            config: compile(check)?,
+            requested: if requested { Some(compile(NameCheck::Also)?) } else { None },
+            sni,
+            sni_from_hostname: spec.sni_from_hostname,
+        })
     }
 
-    /// Performs the handshake within `timeout`; answers with the protocol that ALPN chose.
+    /// Performs the handshake within `timeout`.
     ///
     /// # Errors
-    /// Whatever ends the handshake.
+    /// Whatever ends the handshake. A requested name that no server can have is `InvalidInput`.
     pub async fn connect(
         &self,
         stream: Stream,
+        peer: PeerName<'_>,
         timeout: Duration,
-    ) -> std::io::Result<(Io, Option<Vec<u8>>)> {
-        let name = self.sni.clone().unwrap_or_else(unnamed);
-        let handshake = TlsConnector::from(self.config.clone()).connect(name, stream);
+    ) -> io::Result<Io> {
+        let (name, config) = match peer.requested {
+            Some(name) => {
+                let name = server_name(name).ok_or_else(|| {
+                    let text = format!("'{}' is no server name", name.escape_debug());
+                    io::Error::new(io::ErrorKind::InvalidInput, text)
+                })?;
+                (Some(name), self.requested.as_ref().unwrap_or(&self.config))
+            }
+            None => (self.configured_name(peer.hostname), &self.config),
+        };
+        let name = name.unwrap_or_else(unnamed);
+        let handshake = TlsConnector::from(config.clone()).connect(name, stream);
         let tls = tokio::time::timeout(timeout, handshake)
             .await
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-        let alpn = tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-        Ok((Io::ClientTls(Box::new(tls)), alpn))
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        Ok(Io::ClientTls(Box::new(tls)))
+    }
+
+    fn configured_name(&self, hostname: &str) -> Option<ServerName<'static>> {
+        let named = Some(hostname).filter(|name| self.sni_from_hostname && !name.is_empty());
+        named.and_then(server_name).or_else(|| self.sni.clone())
     }
 }
 
-/// Names like `outbound_.80_._.reviews.default.svc.cluster.local` hold underscores, which are no host names but are what Istio sends.
+/// Istio's names like `outbound_.80_._.reviews.default.svc.cluster.local` hold underscores, which are allowed here. An IP address is
+/// checked like a name, but not sent. (RFC 6066 §3)
 fn server_name(name: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).ok()
 }
 
 /// rustls wants a name for its session cache even where none is sent.
 fn unnamed() -> ServerName<'static> {
-    ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into())
+    ServerName::IpAddress(IpAddr::from([0, 0, 0, 0]).into())
 }
 
+/// The first of our certificates that the server can check.
 #[derive(Debug)]
-struct OwnCertificates {
-    keys: Vec<Arc<CertifiedKey>>,
-}
+struct OwnCertificates(Vec<Certificate>);
 
 impl ResolvesClientCert for OwnCertificates {
-    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.keys.iter().find(|key| key.key.choose_scheme(schemes).is_some()).cloned()
+    fn resolve(
+        &self,
+        _: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        let mut keys = self.0.iter().map(|certificate| &certificate.key);
+        keys.find(|key| key.key.choose_scheme(schemes).is_some()).cloned()
     }
 
     fn has_certs(&self) -> bool {
-        !self.keys.is_empty()
+        !self.0.is_empty()
     }
 }

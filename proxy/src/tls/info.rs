@@ -1,8 +1,14 @@
 //! What a finished handshake has told: read by XFCC, authorization, logs and metrics.
 
 use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use outrigger_policy::authz::PeerIdentity;
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::names::{Names, rfc2253};
 
 /// A handshake's outcome.
 #[derive(Debug, Default)]
@@ -14,11 +20,24 @@ pub struct TlsInfo {
     /// The protocol that ALPN chose.
     pub alpn: Option<Box<str>>,
     /// URIs of our own certificate.
-    pub local_uris: Vec<Box<str>>,
+    pub local_uris: Arc<[Box<str>]>,
+    /// DNS names of our own certificate.
+    pub local_dns: Arc<[Box<str>]>,
+    /// IP addresses of our own certificate.
+    pub local_ips: Arc<[IpAddr]>,
     /// Subject of our own certificate.
-    pub local_subject: Box<str>,
+    pub local_subject: Arc<str>,
     /// The peer's certificate, verified.
     pub peer: Option<PeerCertificate>,
+}
+
+/// Names of our own certificate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LocalCertificate {
+    pub(super) uris: Arc<[Box<str>]>,
+    pub(super) dns: Arc<[Box<str>]>,
+    pub(super) ips: Arc<[IpAddr]>,
+    pub(super) subject: Arc<str>,
 }
 
 /// A verified certificate of a peer.
@@ -26,11 +45,15 @@ pub struct TlsInfo {
 pub struct PeerCertificate {
     /// Names that authorization looks at.
     pub identity: PeerIdentity,
+    /// E-mail addresses.
+    pub email_sans: Box<[Box<str>]>,
+    /// IP addresses.
+    pub ip_sans: Box<[IpAddr]>,
     /// Subject, as RFC 2253 writes it.
     pub subject: Box<str>,
     /// Issuer, likewise.
     pub issuer: Box<str>,
-    /// Serial number in lower-case hex.
+    /// Serial number in lower-case hex, two digits a byte.
     pub serial: Box<str>,
     /// SHA-256 of the certificate in lower-case hex.
     pub sha256: Box<str>,
@@ -43,6 +66,33 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
+    /// Reads a verified chain; `None` if there is none.
+    pub(super) fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let leaf = chain.first()?;
+        let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+        let subject: Box<str> = rfc2253(certificate.subject()).into();
+        let names = Names::of(&certificate);
+        let serial = certificate.raw_serial();
+        let zeros = serial.iter().take_while(|byte| **byte == 0).count();
+        Some(Self {
+            identity: PeerIdentity {
+                uri_sans: names.uris.into(),
+                dns_sans: names.dns.into(),
+                subject: subject.clone(),
+            },
+            email_sans: names.emails.into(),
+            ip_sans: names.ips.into(),
+            subject,
+            issuer: rfc2253(certificate.issuer()).into(),
+            serial: hex(serial.get(zeros..).unwrap_or_default()).into(),
+            sha256: hex(digest.as_ref()).into(),
+            valid_from: certificate.validity().not_before.timestamp(),
+            valid_until: certificate.validity().not_after.timestamp(),
+            chain: chain.iter().map(|der| der.to_vec()).collect(),
+        })
+    }
+
     /// The leaf as PEM, percent-encoded. (`%DOWNSTREAM_PEER_CERT%`, XFCC `Cert`)
     #[must_use]
     pub fn pem_url_encoded(&self) -> String {
@@ -55,6 +105,13 @@ impl PeerCertificate {
         let chain: String = self.chain.iter().map(|der| pem(der)).collect();
         url_encode(&chain)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 fn pem(der: &[u8]) -> String {

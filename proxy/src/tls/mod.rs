@@ -4,38 +4,39 @@
 //! session never outlives the trust settings under which it was made. Whatever is missing or does not verify refuses the handshake.
 
 mod certificate;
+mod choice;
 mod client;
 mod info;
+mod names;
+mod parameters;
+mod roots;
+mod san;
 mod server;
-mod suites;
+mod tickets;
 mod verify;
 
-pub use certificate::{CertificateSpec, TlsError, expiry_of};
-pub use client::{ClientSpec, ClientTls};
+#[cfg(test)]
+mod tests;
+
+pub use certificate::{Certificate, TlsError};
+pub use client::{ClientSpec, ClientTls, PeerName};
 pub use info::{PeerCertificate, TlsInfo};
+pub use parameters::{Parameters, Version, groups_named, suites_named};
+pub use roots::Roots;
+pub use san::{SanKind, SanMatcher};
 pub use server::{ServerSpec, ServerTls};
-pub use suites::{Parameters, Version};
-pub use verify::{SanKind, SanMatcher, Validation, VerifyFailure, verify_failure};
-
-use std::sync::Arc;
-
-use rustls::crypto::CryptoProvider;
+pub use verify::{Validation, VerifyFailure, verify_failure};
 
 /// What one side of a connection is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CommonSpec {
     /// Our certificates.
-    pub certificates: Vec<CertificateSpec>,
-    /// How the peer's certificate is checked; `None`: it is not asked for.
+    pub certificates: Vec<Certificate>,
+    /// How the peer's certificate is checked. Without it a client is asked for none, and a server's is accepted whatever it is, as in
+    /// Envoy.
     pub validation: Option<Validation>,
     /// Protocols for ALPN, in our order.
     pub alpn: Vec<Vec<u8>>,
-    /// Versions and cipher suites.
+    /// Versions, cipher suites and key exchanges.
     pub parameters: Parameters,
-}
-
-impl CommonSpec {
-    fn provider(&self) -> Arc<CryptoProvider> {
-        self.parameters.provider()
-    }
 }

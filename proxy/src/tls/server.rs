@@ -1,74 +1,113 @@
 //! The server's side: terminates TLS of clients. (envoy: DownstreamTlsContext)
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{ProtocolVersion, ServerConfig};
-use tokio_rustls::TlsAcceptor;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use rustls::server::Acceptor;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
+use tokio_rustls::LazyConfigAcceptor;
 
-use super::certificate::{TlsError, certified_key, names_of, own_names, read_peer};
-use super::suites::name_of;
-use super::{CommonSpec, TlsInfo};
+use super::certificate::{Certificate, TlsError};
+use super::info::PeerCertificate;
+use super::parameters::name_of;
+use super::verify::Verifier;
+use super::{CommonSpec, TlsInfo, choice, tickets};
 use crate::net::{Io, Stream};
 
 /// A server's side, as configured.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of Envoy's message")]
 pub struct ServerSpec {
     /// What both sides have.
     pub common: CommonSpec,
     /// A client must present a certificate. (envoy: require_client_certificate)
     pub require_client_certificate: bool,
+    /// How long a session may be resumed; `None` for never.
+    /// (envoy: session_timeout, disable_stateless_session_resumption)
+    pub session_lifetime: Option<Duration>,
+    /// A client that asks for a name that no certificate has may be shown any.
+    /// (envoy: full_scan_certs_on_sni_mismatch)
+    pub scans_all_certificates: bool,
+    /// Of the suites that both have, the client's first is taken. (envoy: prefer_client_ciphers)
+    pub prefers_client_suites: bool,
+}
+
+impl Default for ServerSpec {
+    fn default() -> Self {
+        Self {
+            common: CommonSpec::default(),
+            require_client_certificate: false,
+            session_lifetime: Some(tickets::DEFAULT_LIFETIME),
+            scans_all_certificates: false,
+            prefers_client_suites: false,
+        }
+    }
 }
 
 /// A server's side, compiled.
 #[derive(Debug)]
 pub struct ServerTls {
-    config: Arc<ServerConfig>,
-    local_uris: Vec<Box<str>>,
-    local_subject: Box<str>,
+    certificates: Vec<Certificate>,
+    /// For each certificate.
+    configs: Vec<Configs>,
+    suites: Vec<SupportedCipherSuite>,
+    scans_all_certificates: bool,
+}
+
+#[derive(Debug)]
+struct Configs {
+    with_alpn: Arc<ServerConfig>,
+    /// For clients who offer none of our protocols: Envoy goes on without one, rustls would refuse them.
+    without_alpn: Arc<ServerConfig>,
 }
 
 impl ServerTls {
     /// Compiles a configuration.
     ///
     /// # Errors
-    /// If certificates, keys or roots cannot be used, or none is given.
+    /// If it holds no certificate, contradicts itself, or would take client certificates that nobody has checked.
     pub fn new(spec: &ServerSpec) -> Result<Self, TlsError> {
         let common = &spec.common;
-        let provider = common.provider();
-        let keys = common
-            .certificates
-            .iter()
-            .map(|certificate| certified_key(certificate, &provider))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (local_uris, local_subject) = match keys.first() {
-            Some(key) => own_names(key),
-            None => return Err(TlsError("no certificate".to_owned())),
-        };
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&common.parameters.versions())?;
-        let builder = match &common.validation {
-            Some(validation) => builder.with_client_cert_verifier(
-                validation.client_verifier(&provider, spec.require_client_certificate)?,
-            ),
-            None if spec.require_client_certificate => {
-                return Err(TlsError(
-                    "require_client_certificate without a validation context".to_owned(),
-                ));
-            }
-            None => builder.with_no_client_auth(),
-        };
-        let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(keys)));
-        config.alpn_protocols.clone_from(&common.alpn);
-        config.max_early_data_size = 0;
-        // Tickets of this configuration only: no session survives a change of certificates or roots.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Ticketer::new()?;
-        config.send_tls13_tickets = 1;
-        Ok(Self { config: Arc::new(config), local_uris, local_subject })
+        let error = |text: &str| Err(TlsError(text.to_owned()));
+        if common.certificates.is_empty() {
+            return error("no certificate");
+        }
+        let validation = common.validation.as_ref().filter(|validation| !validation.is_empty());
+        if validation.is_none() && spec.require_client_certificate {
+            return error("require_client_certificate without anything to verify it by");
+        }
+        if common.validation.as_ref().is_some_and(|validation| validation.accepts_untrusted) {
+            return error("client certificates that are not verified are not supported");
+        }
+        let provider = common.parameters.provider();
+        let configs = common.certificates.iter().map(|certificate| {
+            let builder = ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&common.parameters.versions()?)?;
+            let builder = match validation.cloned() {
+                Some(validation) => builder.with_client_cert_verifier(Verifier::of_clients(
+                    validation,
+                    spec.require_client_certificate,
+                    provider.clone(),
+                )),
+                None => builder.with_no_client_auth(),
+            };
+            let resolver = SingleCertAndKey::from(certificate.key.clone());
+            let mut config = builder.with_cert_resolver(Arc::new(resolver));
+            config.max_early_data_size = 0;
+            config.ignore_client_order =
+                common.parameters.suites.is_some() && !spec.prefers_client_suites;
+            tickets::issue(&mut config, spec.session_lifetime.unwrap_or_default())?;
+            let without_alpn = Arc::new(config.clone());
+            config.alpn_protocols.clone_from(&common.alpn);
+            Ok(Configs { with_alpn: Arc::new(config), without_alpn })
+        });
+        Ok(Self {
+            configs: configs.collect::<Result<_, TlsError>>()?,
+            certificates: common.certificates.clone(),
+            suites: provider.cipher_suites.clone(),
+            scans_all_certificates: spec.scans_all_certificates,
+        })
     }
 
     /// Performs the handshake.
@@ -76,67 +115,37 @@ impl ServerTls {
     /// # Errors
     /// Whatever ends the handshake; rustls' reason is inside the error.
     pub async fn accept(&self, stream: Stream) -> std::io::Result<(Io, TlsInfo)> {
-        let tls = TlsAcceptor::from(self.config.clone()).accept(stream).await?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let hello = start.client_hello();
+        let chosen =
+            choice::choose(&self.certificates, &self.suites, &hello, self.scans_all_certificates);
+        let (Some(configs), Some(certificate)) =
+            (self.configs.get(chosen), self.certificates.get(chosen))
+        else {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        };
+        let ours = &configs.with_alpn.alpn_protocols;
+        let has_common = hello.alpn().is_none_or(|mut offered| {
+            offered.any(|protocol| ours.iter().any(|our| our == protocol))
+        });
+        let config = if has_common { &configs.with_alpn } else { &configs.without_alpn };
+        let tls = start.into_stream(config.clone()).await?;
         let session = tls.get_ref().1;
         let version = match session.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         };
+        let local = certificate.local.clone();
         let info = TlsInfo {
             version,
             cipher: session.negotiated_cipher_suite().map_or("", |suite| name_of(suite.suite())),
             alpn: session.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into()),
-            local_uris: self.local_uris.clone(),
-            local_subject: self.local_subject.clone(),
-            peer: session.peer_certificates().and_then(read_peer),
+            local_uris: local.uris,
+            local_dns: local.dns,
+            local_ips: local.ips,
+            local_subject: local.subject,
+            peer: session.peer_certificates().and_then(PeerCertificate::read),
         };
         Ok((Io::ServerTls(Box::new(tls)), info))
-    }
-}
-
-/// Chooses a certificate by the client's server name and signature schemes.
-#[derive(Debug)]
-struct Certificates {
-    entries: Vec<(Vec<Box<str>>, Arc<CertifiedKey>)>,
-}
-
-impl Certificates {
-    fn new(keys: Vec<Arc<CertifiedKey>>) -> Self {
-        let entries = keys
-            .into_iter()
-            .map(|key| {
-                let names = key
-                    .cert
-                    .first()
-                    .and_then(|leaf| X509Certificate::from_der(leaf).ok())
-                    .map(|(_, certificate)| names_of(&certificate).dns)
-                    .unwrap_or_default();
-                (names, key)
-            })
-            .collect();
-        Self { entries }
-    }
-}
-
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let can_sign =
-            |key: &CertifiedKey| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        let is_named = |names: &[Box<str>]| {
-            hello.server_name().is_some_and(|wanted| {
-                names.iter().any(|name| {
-                    name.eq_ignore_ascii_case(wanted)
-                        || name.strip_prefix("*.").is_some_and(|parent| {
-                            wanted
-                                .split_once('.')
-                                .is_some_and(|(_, r)| r.eq_ignore_ascii_case(parent))
-                        })
-                })
-            })
-        };
-        let fit = self.entries.iter().filter(|(_, key)| can_sign(key));
-        let named = fit.clone().find(|(names, _)| is_named(names));
-        let chosen = named.or_else(|| fit.clone().next()).or_else(|| self.entries.first());
-        chosen.map(|(_, key)| key.clone())
     }
 }

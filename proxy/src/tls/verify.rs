@@ -1,52 +1,31 @@
-//! Whether a peer's certificate is accepted: its chain by webpki, its names and hashes by ours.
+//! Whether a peer's certificate is accepted: its chain by webpki, its use, names and hashes by ours.
+//! (envoy: extensions.transport_sockets.tls.v3.CertificateValidationContext)
 //!
-//! webpki knows hosts, not SPIFFE IDs, so the chain is checked without a name and the subject alternative names are matched here, each
-//! only against matchers of its own kind. (envoy: CertificateValidationContext)
+//! webpki knows hosts, not SPIFFE IDs, so the chain is checked without a name. Revocation lists are deliberately absent: a configuration with
+//! one is refused.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use outrigger_policy::matcher::{StringMatcher, StringRule};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::certificate::{TlsError, chain_of, names_of};
-
-/// The kind of a subject alternative name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SanKind {
-    /// A URI: a SPIFFE ID.
-    Uri,
-    /// A DNS name.
-    Dns,
-    /// An e-mail address.
-    Email,
-    /// An IP address.
-    Ip,
-}
-
-/// A name that the certificate may have.
-#[derive(Clone, Debug)]
-pub struct SanMatcher {
-    /// The kind of name.
-    pub kind: SanKind,
-    /// What the name looks like.
-    pub matcher: StringMatcher,
-}
+use super::names::Names;
+use super::roots::{Roots, Use};
+use super::san::{SanMatcher, is_server};
 
 /// How a certificate is checked.
 #[derive(Clone, Debug, Default)]
 pub struct Validation {
-    /// Roots in PEM; `None` accepts every chain, as Envoy does without `trusted_ca`.
-    pub roots_pem: Option<Vec<u8>>,
+    /// Who is trusted; `None` accepts every chain, as Envoy does without `trusted_ca`.
+    pub roots: Option<Roots>,
+    /// Certificates between the leaf and the root, the root included. (envoy: max_verify_depth)
+    pub max_depth: Option<u32>,
     /// One of these names must be there; empty accepts every name.
     pub sans: Vec<SanMatcher>,
     /// One of these SHA-256 hashes of the certificate; empty accepts every hash.
@@ -54,6 +33,21 @@ pub struct Validation {
     pub hashes: Vec<[u8; 32]>,
     /// One of these SHA-256 hashes of the public key. (envoy: verify_certificate_spki)
     pub spki_hashes: Vec<[u8; 32]>,
+    /// Whatever is wrong with the certificate, it is accepted. Towards servers only. (envoy: ACCEPT_UNTRUSTED)
+    pub accepts_untrusted: bool,
+    /// Clients are not told whom we trust. (envoy: suppress_client_ca_list)
+    pub hides_roots: bool,
+}
+
+impl Validation {
+    /// True if it accepts every certificate.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.roots.is_none()
+            && self.sans.is_empty()
+            && self.hashes.is_empty()
+            && self.spki_hashes.is_empty()
+    }
 }
 
 /// Why a peer's certificate was refused, in the classes that stats have.
@@ -83,148 +77,153 @@ pub fn verify_failure(error: &std::io::Error) -> Option<VerifyFailure> {
     }
 }
 
+/// What the server's name has to do with its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameCheck {
+    /// Nothing.
+    None,
+    /// The certificate has it, besides one of the configured names. (envoy: auto_san_validation)
+    Also,
+    /// The certificate has it; configured names do not matter. (envoy: auto_sni_san_validation)
+    Instead,
+}
+
+/// Checks certificates, of clients or of servers.
 #[derive(Debug)]
-struct Checks {
-    sans: Vec<SanMatcher>,
-    hashes: Vec<[u8; 32]>,
-    spki_hashes: Vec<[u8; 32]>,
-}
-
-impl Validation {
-    fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TlsError> {
-        let Some(pem) = &self.roots_pem else { return Ok(None) };
-        let mut roots = RootCertStore::empty();
-        let certificates = chain_of(pem)?;
-        let given = certificates.len();
-        let (added, _) = roots.add_parsable_certificates(certificates);
-        if added == 0 || added != given {
-            return Err(TlsError(format!(
-                "trusted_ca: {added} of {given} certificates can be used"
-            )));
-        }
-        Ok(Some(Arc::new(roots)))
-    }
-
-    fn checks(&self) -> Checks {
-        Checks {
-            sans: self.sans.clone(),
-            hashes: self.hashes.clone(),
-            spki_hashes: self.spki_hashes.clone(),
-        }
-    }
-
-    /// The check of a client's certificate.
-    ///
-    /// # Errors
-    /// If the roots do not parse.
-    pub(super) fn client_verifier(
-        &self,
-        provider: &Arc<CryptoProvider>,
-        is_required: bool,
-    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        let chain = match self.roots()? {
-            None => None,
-            Some(roots) => {
-                let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
-                let builder = if is_required { builder } else { builder.allow_unauthenticated() };
-                Some(builder.build().map_err(|error| TlsError(error.to_string()))?)
-            }
-        };
-        Ok(Arc::new(ClientVerifier {
-            chain,
-            checks: self.checks(),
-            provider: provider.clone(),
-            is_required,
-        }))
-    }
-
-    /// The check of a server's certificate.
-    ///
-    /// # Errors
-    /// If the roots do not parse.
-    pub(super) fn server_verifier(
-        &self,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-        Ok(Arc::new(ServerVerifier {
-            roots: self.roots()?,
-            checks: self.checks(),
-            provider: provider.clone(),
-        }))
-    }
-}
-
-impl Checks {
-    fn verify(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
-        let refuse = |error| Err(Error::InvalidCertificate(error));
-        let Ok((_, certificate)) = X509Certificate::from_der(leaf) else {
-            return refuse(CertificateError::BadEncoding);
-        };
-        let sha256 = |bytes: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-        let is_listed = |list: &[[u8; 32]], digest: &[u8]| list.iter().any(|hash| hash == digest);
-        if !self.hashes.is_empty() || !self.spki_hashes.is_empty() {
-            // Either list is enough, as in Envoy.
-            let by_hash = is_listed(&self.hashes, sha256(leaf).as_ref());
-            let by_spki =
-                is_listed(&self.spki_hashes, sha256(certificate.public_key().raw).as_ref());
-            if !by_hash && !by_spki {
-                return refuse(CertificateError::ApplicationVerificationFailure);
-            }
-        }
-        if !self.sans.is_empty() && !self.sans.iter().any(|san| san.matches(&certificate)) {
-            return refuse(CertificateError::NotValidForName);
-        }
-        Ok(())
-    }
-}
-
-impl SanMatcher {
-    fn matches(&self, certificate: &X509Certificate<'_>) -> bool {
-        let names = names_of(certificate);
-        let any = |list: &[Box<str>]| list.iter().any(|name| self.matcher.matches(name.as_bytes()));
-        match self.kind {
-            SanKind::Uri => any(&names.uris),
-            SanKind::Email => any(&names.emails),
-            SanKind::Dns => names.dns.iter().any(|name| self.matches_dns(name)),
-            SanKind::Ip => {
-                let text = |ip: &IpAddr| ip.to_string();
-                names.ips.iter().any(|ip| self.matcher.matches(text(ip).as_bytes()))
-            }
-        }
-    }
-
-    /// An exact name is also matched by a wildcard in the certificate, for one label.
-    fn matches_dns(&self, name: &str) -> bool {
-        if self.matcher.matches(name.as_bytes()) {
-            return true;
-        }
-        let (StringRule::Exact(wanted), Some(parent)) =
-            (self.matcher.rule(), name.strip_prefix("*."))
-        else {
-            return false;
-        };
-        let rest =
-            memchr::memchr(b'.', wanted).filter(|at| *at > 0).and_then(|at| wanted.get(at + 1..));
-        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(parent.as_bytes()))
-    }
-}
-
-#[derive(Debug)]
-struct ClientVerifier {
-    /// `None` accepts every chain.
-    chain: Option<Arc<dyn ClientCertVerifier>>,
-    checks: Checks,
+pub(super) struct Verifier {
+    validation: Validation,
+    name_check: NameCheck,
+    /// A client must present a certificate.
+    is_mandatory: bool,
+    hints: Vec<DistinguishedName>,
     provider: Arc<CryptoProvider>,
-    is_required: bool,
 }
 
-impl ClientCertVerifier for ClientVerifier {
+impl Verifier {
+    pub(super) fn of_clients(
+        validation: Validation,
+        is_mandatory: bool,
+        provider: Arc<CryptoProvider>,
+    ) -> Arc<Self> {
+        let roots = validation.roots.as_ref().filter(|_| !validation.hides_roots);
+        let hints = roots.map(Roots::subjects).unwrap_or_default();
+        Arc::new(Self { validation, name_check: NameCheck::None, is_mandatory, hints, provider })
+    }
+
+    pub(super) fn of_servers(
+        validation: Validation,
+        name_check: NameCheck,
+        provider: Arc<CryptoProvider>,
+    ) -> Arc<Self> {
+        let hints = Vec::new();
+        Arc::new(Self { validation, name_check, is_mandatory: true, hints, provider })
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: Use,
+        server: Option<&ServerName<'_>>,
+    ) -> Result<(), Error> {
+        let Ok((_, certificate)) = X509Certificate::from_der(leaf) else {
+            return Err(CertificateError::BadEncoding.into());
+        };
+        if let Some(roots) = &self.validation.roots {
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            roots.verify(leaf, intermediates, now, usage, algorithms, self.validation.max_depth)?;
+        }
+        verify_key_usage(&certificate)?;
+        self.verify_names(&certificate, server)?;
+        self.verify_hashes(leaf, &certificate)
+    }
+
+    fn verify_names(
+        &self,
+        certificate: &X509Certificate<'_>,
+        server: Option<&ServerName<'_>>,
+    ) -> Result<(), Error> {
+        let sans = &self.validation.sans;
+        let names = Names::of(certificate);
+        let fits_config = || sans.is_empty() || sans.iter().any(|san| san.matches(&names));
+        let fits_server = || server.is_some_and(|server| is_server(&names, server));
+        let fits = match self.name_check {
+            NameCheck::None => fits_config(),
+            NameCheck::Also => fits_config() && fits_server(),
+            NameCheck::Instead => fits_server(),
+        };
+        if fits { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
+    }
+
+    /// Either list is enough, as in Envoy.
+    fn verify_hashes(
+        &self,
+        leaf: &CertificateDer<'_>,
+        certificate: &X509Certificate<'_>,
+    ) -> Result<(), Error> {
+        let Validation { hashes, spki_hashes, .. } = &self.validation;
+        let is_listed = |list: &[[u8; 32]], bytes: &[u8]| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+            list.iter().any(|hash| hash == digest.as_ref())
+        };
+        let fits = (hashes.is_empty() && spki_hashes.is_empty())
+            || is_listed(hashes, leaf)
+            || is_listed(spki_hashes, certificate.public_key().raw);
+        if fits { Ok(()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
+    }
+
+    fn forgive(&self, result: Result<(), Error>) -> Result<(), Error> {
+        if self.validation.accepts_untrusted { Ok(()) } else { result }
+    }
+}
+
+/// A key that signs handshakes must be meant to sign. (RFC 8446 §4.4.2.2, and BoringSSL for TLS 1.2 too)
+fn verify_key_usage(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    match certificate.key_usage() {
+        Ok(None) => Ok(()),
+        Ok(Some(usage)) if usage.value.digital_signature() => Ok(()),
+        Ok(Some(_)) => Err(CertificateError::InvalidPurpose.into()),
+        Err(_) => Err(CertificateError::BadEncoding.into()),
+    }
+}
+
+/// The part that both traits have: signatures of handshakes are checked as rustls does.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            let algorithms = &self.provider.signature_verification_algorithms;
+            verify_tls12_signature(message, cert, dss, algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            let algorithms = &self.provider.signature_verification_algorithms;
+            verify_tls13_signature(message, cert, dss, algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.provider.signature_verification_algorithms.supported_schemes()
+        }
+    };
+}
+
+impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
-        self.is_required
+        self.is_mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.as_ref().map(|chain| chain.root_hint_subjects()).unwrap_or_default()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -233,90 +232,26 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(chain) = &self.chain {
-            chain.verify_client_cert(end_entity, intermediates, now)?;
-        }
-        self.checks.verify(end_entity)?;
+        self.verify(end_entity, intermediates, now, Use::Client, None)?;
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
-#[derive(Debug)]
-struct ServerVerifier {
-    /// `None` accepts every chain.
-    roots: Option<Arc<RootCertStore>>,
-    checks: Checks,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for ServerVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(roots) = &self.roots {
-            let parsed = rustls::server::ParsedCertificate::try_from(end_entity)?;
-            rustls::client::verify_server_cert_signed_by_trust_anchor(
-                &parsed,
-                roots,
-                intermediates,
-                now,
-                self.provider.signature_verification_algorithms.all,
-            )?;
-        }
-        self.checks.verify(end_entity)?;
+        let usage = Use::Server;
+        self.forgive(self.verify(end_entity, intermediates, now, usage, Some(server_name)))?;
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures!();
 }

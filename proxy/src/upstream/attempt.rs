@@ -173,7 +173,9 @@ impl Service<Box<Attempt>> for Exchanger {
             return Exchanging { attempt, waiting: None, state: State::Done };
         };
         host.counters.rq_active.fetch_add(1, Relaxed);
-        let pool = pool::of(&attempt.cluster).host(&host, attempt.protocol);
+        let requested = attempt.cluster.settings.http.requested_name.as_ref();
+        let requested = requested.map(|name| name.of(&attempt.head));
+        let pool = pool::of(&attempt.cluster).host(&host, attempt.protocol, requested);
         let checkout = Checkout::new(pool, attempt.priority);
         Exchanging { attempt, waiting: Some(HostGuard(host)), state: State::Checkout(checkout) }
     }

@@ -12,8 +12,10 @@ use outrigger_policy::breaker::CircuitBreakers;
 use outrigger_policy::lb::Settings;
 
 use super::counters::ClusterCounters;
-use super::host_set::{Change, HostSet, LocalitySpec};
+use super::host_set::{Assignment, Change, HostSet};
+use super::metadata::Metadata;
 use super::outlier::Outliers;
+use super::requested_name::RequestedName;
 use super::transport::Transports;
 use crate::telemetry::metrics::ClusterStat;
 
@@ -54,6 +56,8 @@ pub struct HttpSettings {
     pub connection_window: u32,
     /// HTTP/1 trailers pass.
     pub enable_trailers: bool,
+    /// The server name is the request's. (envoy: UpstreamHttpProtocolOptions.auto_sni)
+    pub requested_name: Option<RequestedName>,
 }
 
 /// TCP keepalive of upstream connections. (envoy: config.core.v3.TcpKeepalive)
@@ -68,7 +72,7 @@ pub struct TcpKeepalive {
 }
 
 /// What a cluster is made of, besides its hosts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClusterSettings {
     /// Until a connection is up, TLS included. (envoy: connect_timeout)
     pub connect_timeout: Duration,
@@ -80,12 +84,15 @@ pub struct ClusterSettings {
     pub transports: Transports,
     /// Bytes of a request kept for another attempt. (envoy: per_connection_buffer_limit_bytes)
     pub buffer_limit_bytes: usize,
-    /// Local address of connections. (envoy: upstream_bind_config.source_address)
-    pub bind_address: Option<SocketAddr>,
+    /// Local addresses of connections, one of each version at most.
+    /// (envoy: upstream_bind_config.source_address, extra_source_addresses)
+    pub bind_addresses: Vec<SocketAddr>,
     /// TCP keepalive. (envoy: upstream_connection_options.tcp_keepalive)
     pub keepalive: Option<TcpKeepalive>,
-    /// Name in logs and stats if not the cluster's. (envoy: alt_stat_name)
+    /// Name in logs and stats: the cluster's, if it has no other. (envoy: alt_stat_name)
     pub observability_name: Arc<str>,
+    /// What the control plane says of the cluster.
+    pub metadata: Arc<Metadata>,
 }
 
 /// A cluster.
@@ -141,10 +148,10 @@ impl Cluster {
     }
 
     /// Replaces the hosts. Called by the control runtime only, so that no update is lost.
-    pub fn set_hosts(&self, localities: &[LocalitySpec]) -> Change {
+    pub fn set_hosts(&self, assignment: &Assignment) -> Change {
         let watch = |id| self.outliers.as_ref().map(|outliers| outliers.watch(id));
         let held = self.hosts.load();
-        let (next, change) = held.next(&self.settings.balancing, localities, watch);
+        let (next, change) = held.next(&self.settings.balancing, assignment, watch);
         if let Some(outliers) = &self.outliers {
             held.hosts.iter().filter(|h| h.is_retired()).for_each(|h| outliers.forget(h.id));
         }
@@ -158,7 +165,7 @@ impl Cluster {
 
     /// Builds the balancer anew: the health of a host has changed. Called by the control runtime only.
     pub fn rebuild_hosts(&self) {
-        let next = self.hosts.load().rebuilt(&self.settings.balancing);
+        let next = self.hosts.load().rebuilt();
         self.publish(next);
     }
 

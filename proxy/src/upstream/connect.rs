@@ -3,17 +3,17 @@
 use std::io;
 
 use outrigger_policy::verdict::{Cause, CauseCode};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
+use super::dial::dial;
 use super::host::Host;
 use super::transport::Transport;
 use crate::failure::{Failure, FailureKind};
 use crate::net::{Address, Io, Stream};
 use crate::telemetry::metrics::{ClusterStat, TlsStat};
-use crate::tls::{VerifyFailure, verify_failure};
+use crate::tls::{PeerName, VerifyFailure, verify_failure};
 
 /// A connection that is up.
 #[derive(Debug)]
@@ -24,11 +24,15 @@ pub struct Connected {
     pub local: Address,
 }
 
-/// Connects to `host`.
+/// Connects to `host`; `requested` is the server name that a request brings, in a cluster that wants it.
 ///
 /// # Errors
 /// A [`Failure`] that is safe to retry: nothing of any request was sent.
-pub async fn connect(cluster: &Cluster, host: &Host) -> Result<Connected, Failure> {
+pub async fn connect(
+    cluster: &Cluster,
+    host: &Host,
+    requested: Option<&str>,
+) -> Result<Connected, Failure> {
     let timeout = cluster.settings.connect_timeout;
     let deadline = Instant::now() + timeout;
     if let Transport::Missing(secret) = &*host.transport {
@@ -36,7 +40,7 @@ pub async fn connect(cluster: &Cluster, host: &Host) -> Result<Connected, Failur
         let failure = Failure::new(FailureKind::ConnectFailure, cause).unsent();
         return Err(failure.with_transport("TLS_error:_Secret_is_not_supplied_by_SDS"));
     }
-    let socket = match tokio::time::timeout_at(deadline, open(cluster, host)).await {
+    let socket = match tokio::time::timeout_at(deadline, dial(&cluster.settings, host)).await {
         Err(_) => {
             cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_timeout);
             return Err(failure(CauseCode::ConnectTimeout, host, String::new()));
@@ -55,8 +59,9 @@ pub async fn connect(cluster: &Cluster, host: &Host) -> Result<Connected, Failur
         Transport::Plain | Transport::Missing(_) => Io::Plain(socket),
         Transport::Tls(tls) => {
             let left = deadline.saturating_duration_since(Instant::now());
-            match tls.connect(socket, left).await {
-                Ok((io, _)) => {
+            let peer = PeerName { requested, hostname: &host.hostname };
+            match tls.connect(socket, peer, left).await {
+                Ok(io) => {
                     cluster.counters.tls().inc(TlsStat::handshake);
                     io
                 }
@@ -65,40 +70,6 @@ pub async fn connect(cluster: &Cluster, host: &Host) -> Result<Connected, Failur
         }
     };
     Ok(Connected { io, local })
-}
-
-async fn open(cluster: &Cluster, host: &Host) -> io::Result<Stream> {
-    let address = match &host.address {
-        Address::Pipe(path) => return Ok(UnixStream::connect(&**path).await?.into()),
-        Address::Ip(address) => *address,
-    };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(source) = cluster.settings.bind_address
-        && source.is_ipv4() == address.is_ipv4()
-    {
-        socket.bind(source)?;
-    }
-    let stream = socket.connect(address).await?;
-    set_options(&stream, cluster);
-    Ok(stream.into())
-}
-
-/// Options that make a connection better; without them it still works.
-fn set_options(stream: &TcpStream, cluster: &Cluster) {
-    let _ = stream.set_nodelay(true);
-    if let Some(wanted) = cluster.settings.keepalive {
-        let mut keepalive = TcpKeepalive::new();
-        if let Some(time) = wanted.time {
-            keepalive = keepalive.with_time(time);
-        }
-        if let Some(interval) = wanted.interval {
-            keepalive = keepalive.with_interval(interval);
-        }
-        if let Some(probes) = wanted.probes {
-            keepalive = keepalive.with_retries(probes);
-        }
-        let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
-    }
 }
 
 fn local_address(stream: &Stream) -> Address {

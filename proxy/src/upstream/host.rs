@@ -72,6 +72,8 @@ pub struct Host {
     pub id: u64,
     /// Where it listens.
     pub address: Address,
+    /// Where it listens too, in the order in which they are tried. (envoy: Endpoint.additional_addresses)
+    pub additional_addresses: Box<[Address]>,
     /// The name that the address was resolved from, or that the endpoint has.
     pub hostname: Box<str>,
     /// Where it is.
@@ -115,6 +117,8 @@ pub struct HostCounters {
 pub struct HostSpec {
     /// Where it listens.
     pub address: Address,
+    /// Where it listens too.
+    pub additional_addresses: Box<[Address]>,
     /// Its name.
     pub hostname: Box<str>,
     /// Where it is.
@@ -135,10 +139,12 @@ impl Host {
     pub fn new(spec: HostSpec, watch: impl Fn(u64) -> Option<Arc<HostMonitor>>) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Relaxed);
-        let HostSpec { address, hostname, locality, transport, weight, priority, health } = spec;
+        let HostSpec { address, additional_addresses, hostname, .. } = spec;
+        let HostSpec { locality, transport, weight, priority, health, .. } = spec;
         Arc::new(Self {
             id,
             address,
+            additional_addresses,
             hostname,
             locality,
             transport,
@@ -156,6 +162,7 @@ impl Host {
     #[must_use]
     pub fn is(&self, spec: &HostSpec) -> bool {
         self.address == spec.address
+            && self.additional_addresses == spec.additional_addresses
             && self.hostname == spec.hostname
             && self.locality == spec.locality
             && Arc::ptr_eq(&self.transport, &spec.transport)

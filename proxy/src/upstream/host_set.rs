@@ -1,6 +1,6 @@
 //! The hosts of a cluster at one moment, ready for picks. Replaced as a whole, never changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use outrigger_policy::lb::{self, Balancer, Settings};
@@ -19,6 +19,38 @@ pub struct LocalitySpec {
     pub hosts: Vec<HostSpec>,
 }
 
+/// The hosts of a cluster as configuration, EDS or DNS gives them. (envoy: config.endpoint.v3.ClusterLoadAssignment)
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Its localities.
+    pub localities: Vec<LocalitySpec>,
+    /// 100 × (1 + spare capacity). (envoy: Policy.overprovisioning_factor)
+    pub overprovisioning_percent: u32,
+    /// A priority's health is that of its weight. (envoy: Policy.weighted_priority_health)
+    pub weighted_priority_health: bool,
+}
+
+impl Default for Assignment {
+    fn default() -> Self {
+        let Settings { overprovisioning_percent, weighted_priority_health, .. } =
+            Settings::default();
+        Self { localities: Vec::new(), overprovisioning_percent, weighted_priority_health }
+    }
+}
+
+impl Assignment {
+    /// Leaves out hosts whose address came before, in whatever locality: what EDS and DNS name twice is one host. Static hosts are as
+    /// many as are configured.
+    #[must_use]
+    pub fn without_duplicates(mut self) -> Self {
+        let mut seen = HashSet::new();
+        for locality in &mut self.localities {
+            locality.hosts.retain(|host| seen.insert(host.address.clone()));
+        }
+        self
+    }
+}
+
 /// Hosts and the balancer over them.
 #[derive(Debug)]
 pub struct HostSet {
@@ -26,6 +58,7 @@ pub struct HostSet {
     pub hosts: Box<[Arc<Host>]>,
     /// Picks among them.
     pub balancer: Balancer<Host>,
+    settings: Settings,
     groups: Vec<Group>,
 }
 
@@ -49,7 +82,7 @@ impl HostSet {
     /// No hosts.
     #[must_use]
     pub fn empty(settings: &Settings) -> Self {
-        Self::build(settings, Vec::new())
+        Self::build(settings.clone(), Vec::new())
     }
 
     /// The next set: hosts that are named again stay the same objects, those that are not are retired.
@@ -57,7 +90,7 @@ impl HostSet {
     pub fn next(
         &self,
         settings: &Settings,
-        localities: &[LocalitySpec],
+        assignment: &Assignment,
         watch: impl Fn(u64) -> Option<Arc<HostMonitor>>,
     ) -> (Self, Change) {
         let mut held: HashMap<_, Vec<&Arc<Host>>> = HashMap::new();
@@ -65,6 +98,7 @@ impl HostSet {
             held.entry(&host.address).or_default().push(host);
         }
         let mut change = Change::default();
+        let localities = &assignment.localities;
         let groups = localities
             .iter()
             .map(|locality| {
@@ -91,13 +125,18 @@ impl HostSet {
             host.retire();
             change.removed += 1;
         }
+        let settings = Settings {
+            overprovisioning_percent: assignment.overprovisioning_percent,
+            weighted_priority_health: assignment.weighted_priority_health,
+            ..settings.clone()
+        };
         (Self::build(settings, groups), change)
     }
 
     /// The same hosts after the health of one has changed.
     #[must_use]
-    pub fn rebuilt(&self, settings: &Settings) -> Self {
-        Self::build(settings, self.groups.clone())
+    pub fn rebuilt(&self) -> Self {
+        Self::build(self.settings.clone(), self.groups.clone())
     }
 
     /// Retires every host: the cluster is gone.
@@ -107,7 +146,7 @@ impl HostSet {
         }
     }
 
-    fn build(settings: &Settings, groups: Vec<Group>) -> Self {
+    fn build(settings: Settings, groups: Vec<Group>) -> Self {
         let count = groups.iter().map(|group| group.priority + 1).max().unwrap_or(0);
         let mut priorities: Vec<Vec<lb::Locality<Host>>> = Vec::new();
         priorities.resize_with(count as usize, Vec::new);
@@ -117,8 +156,8 @@ impl HostSet {
                 priority.push(lb::Locality { weight: group.weight, hosts });
             }
         }
-        let balancer = Balancer::new(settings, &priorities);
+        let balancer = Balancer::new(&settings, &priorities);
         let hosts = groups.iter().flat_map(|group| group.hosts.iter().cloned()).collect();
-        Self { hosts, balancer, groups }
+        Self { hosts, balancer, settings, groups }
     }
 }

@@ -151,7 +151,7 @@ async fn open(
         cluster.counters.stats.inc(ClusterStat::upstream_cx_total);
         host.counters.cx_total.fetch_add(1, Relaxed);
         let started = Instant::now();
-        match connect(cluster, &host).await {
+        match connect(cluster, &host, None).await {
             Ok(Connected { io, local }) => {
                 note_connected(cluster, &host, info, local, started);
                 let cluster = cluster.clone();

@@ -30,6 +30,8 @@ pub struct HostPool {
     cluster: Arc<Cluster>,
     host: Arc<Host>,
     protocol: Protocol,
+    /// The server name that requests bring, in a cluster that wants it.
+    requested: Option<Arc<str>>,
     state: RefCell<State>,
 }
 
@@ -44,8 +46,13 @@ struct State {
 }
 
 impl HostPool {
-    pub(super) fn new(cluster: Arc<Cluster>, host: Arc<Host>, protocol: Protocol) -> Rc<Self> {
-        Rc::new(Self { cluster, host, protocol, state: RefCell::default() })
+    pub(super) fn new(
+        cluster: Arc<Cluster>,
+        host: Arc<Host>,
+        protocol: Protocol,
+        requested: Option<Arc<str>>,
+    ) -> Rc<Self> {
+        Rc::new(Self { cluster, host, protocol, requested, state: RefCell::default() })
     }
 
     /// The cluster.
@@ -135,7 +142,7 @@ impl HostPool {
         worker::spawn("upstream connection", async move {
             let started = Instant::now();
             let connecting = Connecting { pool: pool.clone() };
-            let result = connect(&pool.cluster, &pool.host).await;
+            let result = connect(&pool.cluster, &pool.host, pool.requested.as_deref()).await;
             drop(connecting);
             match result {
                 Ok(connected) => pool.connected(connected, permit, started).await,
@@ -300,7 +307,9 @@ impl HostPool {
             && state.shared.is_empty()
             && state.waiting.is_empty()
             && state.connecting == 0;
-        is_empty && (self.host.is_retired() || self.cluster.is_retired())
+        // Clients choose what names they bring: an empty pool of a name is not kept for the next one.
+        let is_retired = self.host.is_retired() || self.cluster.is_retired();
+        is_empty && (is_retired || self.requested.is_some())
     }
 
     /// The failure of a request that a full breaker refuses.

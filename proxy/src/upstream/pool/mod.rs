@@ -50,8 +50,11 @@ pub struct ClusterPool {
     cluster: Arc<Cluster>,
     cursor: RefCell<Cursor>,
     hosts: RefCell<Cache<HostsOf, Arc<HostSet>>>,
-    pools: RefCell<FxHashMap<(u64, Protocol), Rc<HostPool>>>,
+    pools: RefCell<FxHashMap<PoolKey, Rc<HostPool>>>,
 }
+
+/// Connections are kept apart by host, protocol and the server name that requests bring.
+type PoolKey = (u64, Protocol, Option<Arc<str>>);
 
 /// Leads a cache to the hosts of its cluster.
 #[derive(Debug)]
@@ -106,12 +109,22 @@ impl ClusterPool {
         })
     }
 
-    /// The connections to a host.
+    /// The connections to a host, for requests that bring this server name.
     #[must_use]
-    pub fn host(&self, host: &Arc<Host>, protocol: Protocol) -> Rc<HostPool> {
+    pub fn host(
+        &self,
+        host: &Arc<Host>,
+        protocol: Protocol,
+        requested: Option<Arc<str>>,
+    ) -> Rc<HostPool> {
         let mut pools = self.pools.borrow_mut();
-        let new = || HostPool::new(self.cluster.clone(), host.clone(), protocol);
-        pools.entry((host.id, protocol)).or_insert_with(new).clone()
+        let key = (host.id, protocol, requested);
+        if let Some(pool) = pools.get(&key) {
+            return pool.clone();
+        }
+        let pool = HostPool::new(self.cluster.clone(), host.clone(), protocol, key.2.clone());
+        pools.insert(key, pool.clone());
+        pool
     }
 
     /// Closes one idle connection, of whatever host; true if there was one.
