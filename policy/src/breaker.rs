@@ -148,6 +148,19 @@ impl Breaker {
         self.budget.store(budget_bits(thresholds.retry_budget), Ordering::Relaxed);
     }
 
+    /// The limits in force.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        let bits = self.budget.load(Ordering::Relaxed);
+        Thresholds {
+            max_connections: self.connections.limit(),
+            max_pending_requests: self.pending.limit(),
+            max_requests: self.requests.limit(),
+            max_retries: self.retries.limit(),
+            retry_budget: (bits != NO_BUDGET).then(|| RetryBudget::from_bits(bits)),
+        }
+    }
+
     /// Connections to the cluster's hosts.
     #[must_use]
     pub const fn connections(&self) -> &Arc<Bulkhead> {

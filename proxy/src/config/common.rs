@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use outrigger_policy::fraction::{Denominator, Fraction};
 use outrigger_policy::head::is_value_byte;
+use outrigger_xds::Resource;
 use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::core::v3::address::Address as AddressKind;
 use outrigger_xds_api::envoy::config::core::v3::socket_address::PortSpecifier;
@@ -15,7 +16,7 @@ use outrigger_xds_api::envoy::config::core::v3::{
     Address, CidrRange, DataSource, Pipe, RuntimeFractionalPercent, SocketAddress, data_source,
 };
 use outrigger_xds_api::envoy::r#type::v3::fractional_percent::DenominatorType;
-use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Percent};
+use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Int32Range, Percent};
 use outrigger_xds_api::google;
 use outrigger_xds_api::google::protobuf::Any;
 
@@ -39,6 +40,11 @@ pub fn decode<M: prost::Message + prost::Name + Default>(
     at: &At<'_>,
 ) -> Translated<M> {
     any::decode(config).map_err(|error| at.error(error))
+}
+
+/// The message in a resource.
+pub fn message_of<M: prost::Message + Default>(resource: &Resource, at: &At<'_>) -> Translated<M> {
+    M::decode(resource.body.clone()).map_err(|error| at.error(error))
 }
 
 /// The value of a field that must be set.
@@ -100,10 +106,21 @@ pub fn enumeration<E: TryFrom<i32>>(number: i32, at: &At<'_>) -> Translated<E> {
         .map_err(|_| at.error(format_args!("{number} is no value of the enumeration")))
 }
 
+/// Which kind of address it is.
+pub fn address_kind(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<AddressKind> {
+    fields!(cx, at, message => Address { used: address; });
+    required(address, at)
+}
+
+/// A range of numbers: the first, and the one after the last.
+pub fn int_range(message: Int32Range, at: &At<'_>, cx: &Cx<'_>) -> (i32, i32) {
+    fields!(cx, at, message => Int32Range { used: start, end; });
+    (start, end)
+}
+
 /// An address that sockets can be bound or connected to.
 pub fn address(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<net::Address> {
-    fields!(cx, at, message => Address { used: address; });
-    match required(address, at)? {
+    match address_kind(message, at, cx)? {
         AddressKind::SocketAddress(message) => {
             let at = at.field("socket_address");
             let Endpoint { host, port, .. } = socket_address(message, &at, cx)?;

@@ -18,7 +18,7 @@ pub use connection::Connection;
 pub use drain::wake_connections;
 pub use http_chain::HttpChain;
 pub use listener::{Bind, Direction, FilterChain, Listener, ServerTransport, Terminal};
-pub use manager::ListenerManager;
+pub use manager::{BindError, ListenerManager};
 
 use crate::telemetry::metrics::{TlsStat, TlsStats};
 use crate::tls::VerifyFailure;

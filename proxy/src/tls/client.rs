@@ -100,7 +100,9 @@ impl ClientTls {
         let requested = spec.validates_requested && !spec.validates_sni;
         let sni = match &*spec.sni {
             "" => None,
-            name => Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?),
+            name => {
+                Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?)
+            }
         };
         Ok(Self {
             config: compile(check)?,

@@ -119,11 +119,15 @@ fn text_of(value: &Any<'_>) -> Option<String> {
             Some(bytes.iter().copied().map(char::from).collect())
         }
         Tag::BmpString => {
-            let units = bytes.chunks_exact(2).map(|unit| u16::from_be_bytes(unit.try_into().unwrap_or_default()));
+            let units = bytes
+                .chunks_exact(2)
+                .map(|unit| u16::from_be_bytes(unit.try_into().unwrap_or_default()));
             char::decode_utf16(units).collect::<Result<_, _>>().ok()
         }
         Tag::UniversalString => {
-            let units = bytes.chunks_exact(4).map(|unit| u32::from_be_bytes(unit.try_into().unwrap_or_default()));
+            let units = bytes
+                .chunks_exact(4)
+                .map(|unit| u32::from_be_bytes(unit.try_into().unwrap_or_default()));
             units.map(char::from_u32).collect()
         }
         _ => None,
@@ -134,7 +138,8 @@ fn text_of(value: &Any<'_>) -> Option<String> {
 fn escape(out: &mut String, value: &str) {
     let last = value.len().saturating_sub(1);
     for (index, byte) in value.bytes().enumerate() {
-        let is_edge = (index == 0 && matches!(byte, b' ' | b'#')) || (index == last && byte == b' ');
+        let is_edge =
+            (index == 0 && matches!(byte, b' ' | b'#')) || (index == last && byte == b' ');
         match byte {
             _ if is_edge => {
                 out.push('\\');

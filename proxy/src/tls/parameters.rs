@@ -86,7 +86,8 @@ const GROUPS: &[(&str, &dyn SupportedKxGroup)] = &[
 ];
 
 /// Key exchanges that Envoy has and rustls has not.
-const FOREIGN_GROUPS: &[&str] = &["P-521", "secp521r1", "P-224", "secp224r1", "X25519Kyber768Draft00"];
+const FOREIGN_GROUPS: &[&str] =
+    &["P-521", "secp521r1", "P-224", "secp224r1", "X25519Kyber768Draft00"];
 
 /// The suites that a list of cipher suites names, `[A|B]` groups included.
 ///
@@ -119,7 +120,11 @@ pub fn groups_named(names: &[String]) -> Result<Vec<&'static dyn SupportedKxGrou
             None => return Err(TlsError(format!("'{name}' is no curve"))),
         }
     }
-    if groups.is_empty() { Err(TlsError("none of the curves is supported".to_owned())) } else { Ok(groups) }
+    if groups.is_empty() {
+        Err(TlsError("none of the curves is supported".to_owned()))
+    } else {
+        Ok(groups)
+    }
 }
 
 impl Parameters {
@@ -130,14 +135,20 @@ impl Parameters {
     pub(super) fn versions(&self) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
         let all = [
             (Version::V13, &rustls::version::TLS13, true),
-            (Version::V12, &rustls::version::TLS12, self.suites.as_ref().is_none_or(|s| !s.is_empty())),
+            (
+                Version::V12,
+                &rustls::version::TLS12,
+                self.suites.as_ref().is_none_or(|s| !s.is_empty()),
+            ),
         ];
-        let accepted = all.into_iter().filter(|(v, _, has_suites)| {
-            (self.min..=self.max).contains(v) && *has_suites
-        });
+        let accepted = all
+            .into_iter()
+            .filter(|(v, _, has_suites)| (self.min..=self.max).contains(v) && *has_suites);
         let versions: Vec<_> = accepted.map(|(_, version, _)| version).collect();
         if versions.is_empty() {
-            return Err(TlsError("no version of TLS is left, or no cipher suite for it".to_owned()));
+            return Err(TlsError(
+                "no version of TLS is left, or no cipher suite for it".to_owned(),
+            ));
         }
         Ok(versions)
     }
@@ -147,11 +158,14 @@ impl Parameters {
         let mut provider = aws_lc_rs::default_provider();
         if let Some(suites) = &self.suites {
             // The list is about TLS 1.2; suites of 1.3 are always offered, as in Envoy.
-            provider.cipher_suites.retain(|suite| {
-                suite.tls13().is_some() || suites.contains(&suite.suite())
-            });
+            provider
+                .cipher_suites
+                .retain(|suite| suite.tls13().is_some() || suites.contains(&suite.suite()));
             provider.cipher_suites.sort_by_key(|suite| {
-                suites.iter().position(|listed| *listed == suite.suite()).map_or(0, |place| place + 1)
+                suites
+                    .iter()
+                    .position(|listed| *listed == suite.suite())
+                    .map_or(0, |place| place + 1)
             });
         }
         if let Some(groups) = &self.groups {

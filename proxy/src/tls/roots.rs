@@ -75,7 +75,11 @@ impl Roots {
 
     /// Their names, to be told to clients.
     pub(super) fn subjects(&self) -> Vec<DistinguishedName> {
-        self.0.anchors.iter().map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect()
+        self.0
+            .anchors
+            .iter()
+            .map(|anchor| DistinguishedName::in_sequence(&anchor.subject))
+            .collect()
     }
 
     /// Checks a chain.

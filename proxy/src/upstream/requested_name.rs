@@ -30,7 +30,8 @@ fn host_of(authority: &[u8]) -> &[u8] {
         let end = memchr::memchr(b']', rest).unwrap_or(rest.len());
         return rest.get(..end).unwrap_or_default();
     }
-    let is_address = std::str::from_utf8(authority).is_ok_and(|text| text.parse::<IpAddr>().is_ok());
+    let is_address =
+        std::str::from_utf8(authority).is_ok_and(|text| text.parse::<IpAddr>().is_ok());
     let host = match memchr::memrchr(b':', authority) {
         Some(colon) if !is_address => authority.get(..colon).unwrap_or_default(),
         _ => authority,

@@ -25,10 +25,11 @@ pub(super) mod tests;
 use std::sync::Arc;
 
 use outrigger_policy::route::RouteTableSpec;
+use outrigger_xds::Resource;
 use outrigger_xds_api::envoy::config::route::v3::RouteConfiguration;
 
 use self::overrides::Overrides;
-use super::common::{Translated, bool_or, u32_or};
+use super::common::{Translated, bool_or, message_of, u32_or};
 use super::cx::Cx;
 use super::error::At;
 use super::fields::fields;
@@ -46,6 +47,15 @@ const DIRECT_RESPONSE_BODY_BYTES: u32 = 4096;
 /// The first thing in it that cannot be done.
 pub fn table(message: RouteConfiguration, at: &At<'_>, cx: &Cx<'_>) -> Translated<RouteTable> {
     translate(message, false, at, cx)
+}
+
+/// The route configuration that a resource holds.
+///
+/// # Errors
+/// As [`table`].
+pub fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<RouteTable> {
+    let at = At::root("");
+    table(message_of(resource, &at)?, &at, cx)
 }
 
 /// A route configuration inside a connection manager: its clusters must exist unless it says otherwise.

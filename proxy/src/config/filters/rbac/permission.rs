@@ -7,11 +7,10 @@ use outrigger_xds_api::envoy::config::core::v3::TypedExtensionConfig;
 use outrigger_xds_api::envoy::config::rbac::v3::Permission as Message;
 use outrigger_xds_api::envoy::config::rbac::v3::permission::{Rule as Kind, Set};
 use outrigger_xds_api::envoy::extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig;
-use outrigger_xds_api::envoy::r#type::v3::Int32Range;
 
 use super::Layer;
 use super::rules::{header, path};
-use crate::config::common::{Translated, cidr, decode, non_empty, required};
+use crate::config::common::{Translated, cidr, decode, int_range, non_empty, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
@@ -72,7 +71,7 @@ fn permission(message: Message, layer: Layer, at: &At<'_>, cx: &Cx<'_>) -> Trans
         }
         Kind::DestinationPortRange(message) => {
             let at = at.field("destination_port_range");
-            fields!(cx, at, message => Int32Range { used: start, end; });
+            let (start, end) = int_range(message, &at, cx);
             let range = PortRange::new(start, end).map_err(|error| at.error(error))?;
             PermissionTest::DestinationPort(range)
         }

@@ -1,0 +1,83 @@
+//! `/stats` and `/stats/prometheus`.
+
+use super::memory::Memory;
+use super::{Endpoint, Reply, Request, Server};
+use crate::telemetry::metrics::{
+    Registry, ServerStat, StatsFormat, StatsQuery, write_json, write_prometheus, write_text,
+};
+
+pub(super) const ENDPOINT: Endpoint = Endpoint {
+    path: "/stats",
+    is_post: false,
+    help: "print server stats",
+    parameters: &[
+        ("usedonly", "Only include stats that have been written by system since restart"),
+        ("filter", "Regular expression for filtering stats"),
+        ("invert_filter", "Invert the filter regex"),
+        ("format", "Format to use; One of (text, json, prometheus)"),
+        (
+            "type",
+            "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)",
+        ),
+        (
+            "histogram_buckets",
+            "Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)",
+        ),
+    ],
+    reply: |server, request| reply(server, request, false),
+};
+
+pub(super) const PROMETHEUS: Endpoint = Endpoint {
+    path: "/stats/prometheus",
+    is_post: false,
+    help: "print server stats in prometheus format",
+    parameters: &[
+        ("usedonly", "Only include stats that have been written by system since restart"),
+        ("text_readouts", "Render text_readouts as new gaugues with value 0"),
+        ("filter", "Regular expression for filtering stats"),
+        ("histogram_buckets", "Histogram bucket display mode; One of (cumulative, summary)"),
+    ],
+    reply: |server, request| reply(server, request, true),
+};
+
+fn reply(server: &Server, request: &Request, is_prometheus: bool) -> Reply {
+    let pairs = request.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = match StatsQuery::parse(is_prometheus, pairs) {
+        Ok(query) => query,
+        Err(error) => return Reply::text(400, error.to_string()),
+    };
+    refresh(server);
+    let registry = server.control.borrow().environment.registry.clone();
+    let mut body = Vec::new();
+    let (written, content_type) = match query.format {
+        StatsFormat::Text => {
+            (write_text(&registry, &query, &mut body), "text/plain; charset=UTF-8")
+        }
+        StatsFormat::Json => (write_json(&registry, &query, &mut body), "application/json"),
+        StatsFormat::Prometheus => {
+            let written = write_prometheus(&registry, &query, &mut body);
+            body.extend_from_slice(server.own.text().as_bytes());
+            (written, "text/plain; version=0.0.4; charset=utf-8")
+        }
+    };
+    match written {
+        Ok(()) => Reply { status: 200, content_type, body },
+        Err(error) => Reply::text(500, error.to_string()),
+    }
+}
+
+/// Brings gauges up to date that nobody keeps while there is no reader.
+fn refresh(server: &Server) {
+    let control = server.control.borrow();
+    control.refresh_gauges();
+    let registry: &Registry = &control.environment.registry;
+    let stats = registry.stats::<ServerStat>("server.");
+    let lifecycle = &control.lifecycle;
+    let memory = Memory::now();
+    stats.set(ServerStat::uptime, lifecycle.started.elapsed().as_secs());
+    stats.set(ServerStat::state, lifecycle.state() as u64);
+    stats.set(ServerStat::memory_allocated, memory.allocated);
+    stats.set(ServerStat::memory_heap_size, memory.resident);
+    stats.set(ServerStat::memory_physical_size, memory.resident);
+    stats.set(ServerStat::total_connections, control.shared.connections() as u64);
+}

@@ -1,0 +1,381 @@
+//! Takes updates in: compares, translates, and holds what is good until everything that it needs is there.
+//!
+//! Equal bytes are neither decoded nor translated: a control plane repeats itself. What is refused is noted beside the last good version, which
+//! stays.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use outrigger_xds::{Extent, Resource, ResourceType, Update};
+
+use super::cluster::{self, Discovery};
+use super::cluster_handle::ClusterHandle;
+use super::cx::{Ignored, Need};
+use super::error::{At, ConfigError};
+use super::slot::{Origin, Refused, Slot, Version};
+use super::store::Store;
+use super::{endpoints, listener, route};
+use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat};
+use crate::upstream::transport::Transports;
+
+/// A resource that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Which field, and why.
+    pub error: ConfigError,
+}
+
+/// Fields that are set and have no effect, or the refusal.
+type Taken = Result<Vec<Ignored>, ConfigError>;
+
+impl Store {
+    /// Takes an update of a control plane in. Nothing is in force before things settle.
+    ///
+    /// Returns the resources that were refused; all others were taken.
+    pub fn apply(&mut self, update: Update) -> Vec<Rejection> {
+        let Update { kind, version, resources, removed, extent } = update;
+        self.versions.insert(kind, version);
+        let named: HashSet<Arc<str>> = resources.iter().map(|r| r.name.clone()).collect();
+        // Removals come first: a listener that is gone leaves its address to the next.
+        for name in removed.iter().filter(|name| !named.contains(*name)) {
+            self.remove(kind, name);
+        }
+        if extent == Extent::Everything && kind.absence_removes() {
+            for name in self.dynamic_names(kind) {
+                if !named.contains(&name) {
+                    self.remove(kind, &name);
+                }
+            }
+        }
+        let mut rejections = Vec::new();
+        let mut seen = HashSet::new();
+        for resource in resources {
+            let name = resource.name.clone();
+            let taken = if seen.insert(name.clone()) {
+                self.take(resource)
+            } else {
+                let reason = format!("duplicate {} {name} found", kind.noun());
+                Err(ConfigError { path: String::new(), reason })
+            };
+            if let Err(error) = taken {
+                tracing::warn!(version = %self.version_of(kind), "{} {name} is refused: {error}", kind.noun());
+                rejections.push(Rejection { name, error });
+            }
+        }
+        rejections
+    }
+
+    /// Takes a resource of the bootstrap in. Returns the fields that are set and have no effect.
+    ///
+    /// # Errors
+    /// Why it is refused; `at` is where it stands.
+    pub fn take_static(
+        &mut self,
+        resource: Resource,
+        at: &At<'_>,
+    ) -> Result<Vec<Ignored>, ConfigError> {
+        let Resource { kind, name, .. } = &resource;
+        if self.holds(*kind, name) {
+            let noun = kind.noun();
+            return Err(at.field("name").error(format_args!("duplicate {noun} {name} found")));
+        }
+        let taken = match kind {
+            ResourceType::Cluster => self.take_cluster(resource, Origin::Static),
+            ResourceType::Listener => self.take_listener(resource, Origin::Static),
+            ResourceType::Endpoints | ResourceType::Routes | ResourceType::Secret => {
+                self.take(resource).map(|()| Vec::new())
+            }
+        };
+        taken.map_err(|ConfigError { path, reason }| {
+            if path.is_empty() { at.error(reason) } else { at.field(&path).error(reason) }
+        })
+    }
+
+    fn take(&mut self, resource: Resource) -> Result<(), ConfigError> {
+        let (kind, name) = (resource.kind, resource.name.clone());
+        let ignored = match kind {
+            ResourceType::Cluster => self.take_cluster(resource, Origin::Dynamic)?,
+            ResourceType::Endpoints => self.take_endpoints(resource)?,
+            ResourceType::Listener => self.take_listener(resource, Origin::Dynamic)?,
+            ResourceType::Routes => self.take_routes(resource)?,
+            ResourceType::Secret => {
+                let reason = "secrets by discovery are not supported".into();
+                return Err(ConfigError { path: String::new(), reason });
+            }
+        };
+        for Ignored { path, reason } in ignored {
+            tracing::debug!("{} {name}: {path} has no effect: {reason}", kind.noun());
+        }
+        Ok(())
+    }
+
+    fn take_cluster(&mut self, resource: Resource, origin: Origin) -> Taken {
+        let name = resource.name.clone();
+        let slot = self.clusters.entry(name.clone()).or_insert(Slot::new(origin));
+        if slot.origin != origin || slot.holds(&resource) {
+            slot.refused = None;
+            return Ok(Vec::new());
+        }
+        let environment = self.environment.clone();
+        let cx = environment.cx();
+        let spec = match cluster::from_resource(&resource, &cx) {
+            Ok(spec) => spec,
+            Err(error) => return Err(refuse(slot, resource, error)),
+        };
+        slot.refused = None;
+        let stat = if slot.is_vacant() {
+            ClusterManagerStat::cluster_added
+        } else {
+            ClusterManagerStat::cluster_modified
+        };
+        self.cluster_stats.inc(stat);
+        let needs = match &spec.discovery {
+            Discovery::Eds { service_name, from } => vec![Need {
+                kind: ResourceType::Endpoints,
+                name: service_name.clone(),
+                from: from.clone(),
+                stats_prefix: spec.stats_prefix(),
+            }],
+            Discovery::Static(_) | Discovery::Dns(_) => Vec::new(),
+        };
+        let bytes = (origin == Origin::Dynamic).then(|| resource.clone());
+        let value = ClusterHandle::new(spec, bytes, &environment);
+        let old = slot.warming.take();
+        let version = Version { resource, since: SystemTime::now(), value, needs };
+        let held = version.value.service_name.as_ref().and_then(|service| {
+            self.services.entry(service.clone()).or_default().push(name.clone());
+            self.endpoints.get(service)?.active.as_ref()
+        });
+        if let Some(held) = held {
+            version.value.set_assignment(&held.resource);
+        }
+        self.new_clusters.push(version.value.clone());
+        let needed = version.needs.clone();
+        slot.warming = Some(version);
+        needed.into_iter().for_each(|need| self.hold(need));
+        old.into_iter().for_each(|version| self.drop_cluster(&name, version));
+        self.pending.clusters.insert(name);
+        Ok(cx.take_ignored())
+    }
+
+    fn take_endpoints(&mut self, resource: Resource) -> Taken {
+        let Some(users) = self.services.get(&resource.name) else { return Ok(Vec::new()) };
+        let slot =
+            self.endpoints.entry(resource.name.clone()).or_insert(Slot::new(Origin::Dynamic));
+        if slot.holds(&resource) {
+            slot.refused = None;
+        } else {
+            // Which transport an endpoint gets is for its cluster to say; here it is only validated.
+            let cx = self.environment.cx();
+            if let Err(error) = endpoints::from_resource(&resource, &Transports::plain(), &cx) {
+                return Err(refuse(slot, resource, error));
+            }
+            slot.refused = None;
+        }
+        for name in users {
+            let Some(slot) = self.clusters.get(name) else { continue };
+            let of_service = slot
+                .versions()
+                .filter(|version| version.value.service_name.as_ref() == Some(&resource.name));
+            for version in of_service {
+                let is_news = !version.value.is_warm()
+                    || self.endpoints.get(&resource.name).is_none_or(|slot| !slot.holds(&resource));
+                if is_news {
+                    version.value.set_assignment(&resource);
+                }
+            }
+            self.pending.clusters.insert(name.clone());
+        }
+        if let Some(slot) = self.endpoints.get_mut(&resource.name) {
+            slot.active = Some(Version {
+                resource,
+                since: SystemTime::now(),
+                value: Arc::new(()),
+                needs: Vec::new(),
+            });
+        }
+        Ok(Vec::new())
+    }
+
+    fn take_listener(&mut self, resource: Resource, origin: Origin) -> Taken {
+        let name = resource.name.clone();
+        let slot = self.listeners.entry(name.clone()).or_insert(Slot::new(origin));
+        if slot.origin != origin || slot.holds(&resource) {
+            slot.refused = None;
+            return Ok(Vec::new());
+        }
+        let environment = self.environment.clone();
+        let clusters = &self.clusters;
+        let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
+        let cx = environment.cx().with_clusters(&knows);
+        let listener = match listener::from_resource(&resource, &cx) {
+            Ok(listener) => listener,
+            Err(error) => {
+                self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
+                return Err(refuse(slot, resource, error));
+            }
+        };
+        slot.refused = None;
+        let stat = if slot.is_vacant() {
+            ListenerManagerStat::listener_added
+        } else {
+            ListenerManagerStat::listener_modified
+        };
+        self.listener_stats.inc(stat);
+        let needs = cx.take_needs();
+        let old = slot.warming.replace(Version {
+            resource,
+            since: SystemTime::now(),
+            value: Arc::new(listener),
+            needs: needs.clone(),
+        });
+        let ignored = cx.take_ignored();
+        needs.into_iter().for_each(|need| self.hold(need));
+        old.into_iter().flat_map(|old| old.needs).for_each(|need| self.release(&need));
+        self.pending.listeners.insert(name);
+        Ok(ignored)
+    }
+
+    fn take_routes(&mut self, resource: Resource) -> Taken {
+        let name = resource.name.clone();
+        if !self.needs.contains_key(&(ResourceType::Routes, name.clone())) {
+            return Ok(Vec::new());
+        }
+        let slot = self.routes.entry(name.clone()).or_insert(Slot::new(Origin::Dynamic));
+        if slot.holds(&resource) {
+            slot.refused = None;
+            return Ok(Vec::new());
+        }
+        let clusters = &self.clusters;
+        let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
+        let cx = self.environment.cx().with_clusters(&knows);
+        match route::from_resource(&resource, &cx) {
+            Ok(table) => {
+                slot.refused = None;
+                slot.active = Some(Version {
+                    resource,
+                    since: SystemTime::now(),
+                    value: Arc::new(table),
+                    needs: Vec::new(),
+                });
+            }
+            Err(error) => return Err(refuse(slot, resource, error)),
+        }
+        let ignored = cx.take_ignored();
+        self.pending.routes.insert(name);
+        Ok(ignored)
+    }
+
+    fn remove(&mut self, kind: ResourceType, name: &Arc<str>) {
+        match kind {
+            ResourceType::Cluster => {
+                let Some(slot) = self.clusters.get_mut(name) else { return };
+                if slot.origin == Origin::Static {
+                    return;
+                }
+                slot.refused = None;
+                let warming = slot.warming.take();
+                let active = slot.active.take();
+                self.cluster_stats.inc(ClusterManagerStat::cluster_removed);
+                for version in warming.into_iter().chain(active) {
+                    version.value.retire();
+                    self.drop_cluster(name, version);
+                }
+                self.pending.clusters.insert(name.clone());
+            }
+            ResourceType::Listener => {
+                let Some(slot) = self.listeners.get_mut(name) else { return };
+                if slot.origin == Origin::Static {
+                    return;
+                }
+                slot.refused = None;
+                let warming = slot.warming.take();
+                let active = slot.active.take();
+                self.listener_stats.inc(ListenerManagerStat::listener_removed);
+                for version in warming.into_iter().chain(active) {
+                    version.needs.iter().for_each(|need| self.release(need));
+                }
+                self.pending.listeners.insert(name.clone());
+            }
+            ResourceType::Endpoints => {
+                // The server says that there are none.
+                let Some(slot) = self.endpoints.remove(name) else {
+                    return self.give_up(ResourceType::Endpoints, name);
+                };
+                drop(slot);
+                self.give_up(ResourceType::Endpoints, name);
+            }
+            ResourceType::Routes => {
+                // Requests keep the routes that they have: they go when nothing needs them.
+            }
+            ResourceType::Secret => {}
+        }
+    }
+
+    /// Forgets what only this version of a cluster needed.
+    pub(super) fn drop_cluster(&mut self, name: &Arc<str>, version: Version<ClusterHandle>) {
+        if let Some(service) = &version.value.service_name
+            && let Some(users) = self.services.get_mut(service)
+        {
+            if let Some(place) = users.iter().position(|user| user == name) {
+                users.swap_remove(place);
+            }
+            if users.is_empty() {
+                self.services.remove(service);
+                self.endpoints.remove(service);
+            }
+        }
+        version.needs.iter().for_each(|need| self.release(need));
+    }
+
+    fn dynamic_names(&self, kind: ResourceType) -> Vec<Arc<str>> {
+        fn names<'a, T: 'a>(
+            slots: impl Iterator<Item = (&'a Arc<str>, &'a Slot<T>)>,
+        ) -> Vec<Arc<str>> {
+            slots.filter(|(_, s)| s.origin == Origin::Dynamic).map(|(n, _)| n.clone()).collect()
+        }
+        match kind {
+            ResourceType::Cluster => names(self.clusters.iter()),
+            ResourceType::Listener => names(self.listeners.iter()),
+            ResourceType::Endpoints | ResourceType::Routes | ResourceType::Secret => Vec::new(),
+        }
+    }
+
+    pub(super) fn version_of(&self, kind: ResourceType) -> &str {
+        self.versions.get(&kind).map_or("", |version| version)
+    }
+
+    fn hold(&mut self, need: Need) {
+        let held = self.needs.entry((need.kind, need.name.clone())).or_default();
+        match held.iter_mut().find(|(held, _)| *held == need) {
+            Some((_, count)) => *count += 1,
+            None => held.push((need, 1)),
+        }
+    }
+
+    pub(super) fn release(&mut self, need: &Need) {
+        let key = (need.kind, need.name.clone());
+        let Some(held) = self.needs.get_mut(&key) else { return };
+        for (_, count) in held.iter_mut().filter(|(held, _)| held == need) {
+            *count -= 1;
+        }
+        held.retain(|(_, count)| *count > 0);
+        if !held.is_empty() {
+            return;
+        }
+        self.needs.remove(&key);
+        self.given_up.remove(&key);
+        if need.kind == ResourceType::Routes {
+            self.routes.remove(&need.name);
+            self.pending.routes.insert(need.name.clone());
+        }
+    }
+}
+
+fn refuse<T>(slot: &mut Slot<T>, resource: Resource, error: ConfigError) -> ConfigError {
+    slot.refused = Some(Refused { resource, at: SystemTime::now(), reason: error.to_string() });
+    error
+}

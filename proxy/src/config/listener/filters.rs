@@ -1,0 +1,147 @@
+//! Network filters of a filter chain, and HTTP filters of a connection manager.
+
+use std::sync::Arc;
+
+use outrigger_policy::timeout::RouterOptions;
+use outrigger_xds_api::any;
+use outrigger_xds_api::envoy::config::listener::v3::Filter as NetworkMessage;
+use outrigger_xds_api::envoy::config::listener::v3::filter::ConfigType as NetworkConfig;
+use outrigger_xds_api::envoy::extensions::filters::http::router::v3::Router;
+use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as HttpMessage;
+use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfig;
+use outrigger_xds_api::google::protobuf::Any;
+
+use super::{Scope, hcm, tcp_proxy};
+use crate::config::common::{Translated, bool_or, non_empty, required};
+use crate::config::cx::Cx;
+use crate::config::error::{At, ConfigError};
+use crate::config::fields::fields;
+use crate::config::filters as http_filters;
+use crate::http::filters::{FilterChain, PlacedFilter};
+use crate::listener::Terminal;
+use crate::listener::network::RbacNetwork;
+
+/// Decodes a message whose type was looked at.
+pub(super) fn decode<M: prost::Message + prost::Name + Default>(
+    config: &Any,
+    at: &At<'_>,
+) -> Result<M, ConfigError> {
+    any::decode(config).map_err(|error| at.error(error))
+}
+
+/// Translates a chain's network filters: authorization, then one that takes the bytes.
+pub(super) fn network_filters(
+    messages: Vec<NetworkMessage>,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+    scope: &Scope<'_>,
+) -> Translated<(Vec<Arc<RbacNetwork>>, Terminal)> {
+    let mut rbac = Vec::new();
+    let mut terminal = None;
+    for (index, message) in messages.into_iter().enumerate() {
+        let at = at.index(index);
+        if terminal.is_some() {
+            return Err(at.error("a filter after the one that takes the bytes would never run"));
+        }
+        fields!(cx, at, message => NetworkMessage {
+            used: config_type;
+            ignored: name = "the type of the configuration tells the filter";
+        });
+        let at = at.field("typed_config");
+        let config = match required(config_type, &at)? {
+            NetworkConfig::TypedConfig(config) => config,
+            NetworkConfig::ConfigDiscovery(_) => {
+                return Err(at.unsupported("discovery of a network filter"));
+            }
+        };
+        match any::type_name(&config.type_url) {
+            Some(
+                "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            ) => {
+                let manager = hcm::manager(decode(&config, &at)?, &at, cx, scope)?;
+                terminal = Some(Terminal::Http(Arc::new(manager)));
+            }
+            Some("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") => {
+                let proxy = tcp_proxy::tcp_proxy(decode(&config, &at)?, &at, cx)?;
+                terminal = Some(Terminal::Tcp(Arc::new(proxy)));
+            }
+            Some("envoy.extensions.filters.network.rbac.v3.RBAC") => {
+                let filter = http_filters::rbac::network(decode(&config, &at)?, &at, cx)?;
+                rbac.push(Arc::new(filter));
+            }
+            _ => return Err(at.unsupported(format_args!("the network filter {}", config.type_url))),
+        }
+    }
+    let terminal = terminal.ok_or_else(|| {
+        at.error("the last filter must be an HTTP connection manager or a TCP proxy")
+    })?;
+    Ok((rbac, terminal))
+}
+
+/// Translates a connection manager's HTTP filters; the last must be the router.
+pub(super) fn http_filters(
+    messages: Vec<HttpMessage>,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+    stat_prefix: &str,
+) -> Translated<(FilterChain, RouterOptions)> {
+    let mut filters = Vec::new();
+    let mut router = None;
+    for (index, message) in messages.into_iter().enumerate() {
+        let at = at.index(index);
+        if router.is_some() {
+            return Err(at.error("the router must be the last filter"));
+        }
+        fields!(cx, at, message => HttpMessage { used: name, is_optional, disabled, config_type; });
+        let name: Arc<str> = non_empty(name, &at.field("name"))?.into();
+        let at = at.field("typed_config");
+        let config = match required(config_type, &at)? {
+            HttpConfig::TypedConfig(config) => config,
+            HttpConfig::ConfigDiscovery(_) => {
+                return Err(at.unsupported("discovery of an HTTP filter"));
+            }
+        };
+        if any::type_name(&config.type_url)
+            == Some("envoy.extensions.filters.http.router.v3.Router")
+        {
+            if disabled {
+                return Err(at.error("the router cannot be disabled"));
+            }
+            router = Some(self::router(decode(&config, &at)?, &at, cx)?);
+            continue;
+        }
+        match http_filters::http_filter(&config, &at, cx, stat_prefix)? {
+            http_filters::Known::Filter(filter) => {
+                filters.push(PlacedFilter { name, is_disabled: disabled, filter });
+            }
+            http_filters::Known::WithoutEffect(reason) => cx.note_ignored(&at, reason),
+            http_filters::Known::No if is_optional => {
+                cx.note_ignored(&at, "the filter is optional")
+            }
+            http_filters::Known::No => {
+                return Err(at.unsupported(format_args!("the HTTP filter {}", config.type_url)));
+            }
+        }
+    }
+    let router = router.ok_or_else(|| at.error("the last filter must be the router"))?;
+    Ok((FilterChain { filters: filters.into() }, router))
+}
+
+fn router(message: Router, at: &At<'_>, cx: &Cx<'_>) -> Translated<RouterOptions> {
+    fields!(cx, at, message => Router {
+        used: suppress_envoy_headers, respect_expected_rq_timeout, dynamic_stats;
+        ignored:
+            start_child_span = "spans are not sent yet",
+            suppress_grpc_request_failure_code_stats = "only stats of gRPC failures would change",
+            reject_connect_request_early_data = "CONNECT is not served";
+        refused:
+            upstream_log = "a log of attempts",
+            upstream_log_options = "a log of attempts",
+            strict_check_headers = "strict checks of x-envoy headers",
+            upstream_http_filters = "filters of attempts";
+    });
+    if !bool_or(dynamic_stats, true) {
+        cx.note_ignored(&at.field("dynamic_stats"), "stats of clusters are always kept");
+    }
+    Ok(RouterOptions { respect_expected_rq_timeout, suppress_envoy_headers })
+}

@@ -1,0 +1,187 @@
+//! The control runtime: everything that is no request. It can never delay one.
+//!
+//! One thread, one owner: [`Control`] holds the configuration, the listeners and the subscriptions. Tasks beside it (files that are watched, names
+//! that are resolved, the admin server, signals) borrow it for as long as one change takes.
+
+mod startup;
+mod subscription;
+mod sweep;
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use outrigger_xds::{ResourceType, Update};
+use tokio::sync::{mpsc, watch};
+
+pub use startup::Stage;
+
+use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Store};
+use crate::lifecycle::Lifecycle;
+use crate::listener::drain::Phase;
+use crate::listener::{BindError, ListenerManager};
+use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat, ListenerManagerStats};
+use crate::upstream::dns;
+use crate::upstream::outlier::{self, Detected};
+use crate::worker::Shared;
+use subscription::Subscriptions;
+
+/// Messages that may wait.
+pub const MAILBOX: usize = 1024;
+
+/// What workers tell the control runtime.
+#[derive(Debug)]
+pub enum Message {
+    /// Outlier detection found something.
+    Outlier(Detected),
+}
+
+impl Message {
+    /// Acts on the message.
+    pub fn act(self) {
+        match self {
+            Self::Outlier(detected) => outlier::decide(&detected),
+        }
+    }
+}
+
+/// What the control runtime owns.
+pub struct Control {
+    /// What lasts.
+    pub environment: Arc<Environment>,
+    /// What workers share.
+    pub shared: Arc<Shared>,
+    /// Where the process is in its life.
+    pub lifecycle: Rc<Lifecycle>,
+    /// Everything that was said, and what became of it.
+    pub store: Store,
+    /// Listeners that are bound.
+    pub listeners: ListenerManager,
+    dynamic: DynamicResources,
+    stage: Stage,
+    subscriptions: Subscriptions,
+    resolver: dns::Resolver,
+    listener_stats: ListenerManagerStats,
+    /// Set once a listener of the bootstrap cannot be bound: the process ends.
+    fatal: watch::Sender<Option<Arc<BindError>>>,
+    this: Weak<RefCell<Self>>,
+}
+
+/// How tasks of the control runtime get at it.
+pub type ControlHandle = Rc<RefCell<Control>>;
+
+impl Control {
+    /// Begins: nothing is served, and nothing subscribed to, before [`Control::start`].
+    #[must_use]
+    pub fn new(
+        shared: Arc<Shared>,
+        store: Store,
+        listeners: ListenerManager,
+        dynamic: DynamicResources,
+        lifecycle: Rc<Lifecycle>,
+    ) -> ControlHandle {
+        let environment = store.environment().clone();
+        let listener_stats = environment.registry.stats("listener_manager.");
+        Rc::new_cyclic(|this| {
+            RefCell::new(Self {
+                environment,
+                shared,
+                lifecycle,
+                store,
+                listeners,
+                dynamic,
+                stage: Stage::Primary,
+                subscriptions: Subscriptions::default(),
+                resolver: dns::Resolver::default(),
+                listener_stats,
+                fatal: watch::Sender::new(None),
+                this: this.clone(),
+            })
+        })
+    }
+
+    /// Tells of a listener of the bootstrap that cannot be bound.
+    #[must_use]
+    pub fn fatal(&self) -> watch::Receiver<Option<Arc<BindError>>> {
+        self.fatal.subscribe()
+    }
+
+    /// Takes an update in, and brings into force what is complete. Returns what was refused.
+    pub fn update(&mut self, update: Update) -> Vec<Rejection> {
+        let rejections = self.store.apply(update);
+        self.settle();
+        rejections
+    }
+
+    /// What waits for this resource goes on without it.
+    pub fn give_up(&mut self, kind: ResourceType, name: &Arc<str>) {
+        self.store.give_up(kind, name);
+        self.settle();
+    }
+
+    /// A cluster has learned its hosts.
+    pub fn resolved(&mut self, cluster: &ClusterHandle) {
+        self.store.touch_cluster(&cluster.name);
+        self.settle();
+    }
+
+    /// Brings into force what is complete, and moves the start on if that was what it waited for.
+    fn settle(&mut self) {
+        loop {
+            let settled = self.store.settle(self.stage == Stage::Live);
+            for handle in &settled.clusters {
+                dns::watch(&self.resolver, handle, &self.this);
+            }
+            for name in &settled.removed_listeners {
+                self.listeners.remove(name);
+            }
+            for listener in settled.listeners {
+                self.open(listener);
+            }
+            self.subscribe();
+            if !self.advance() {
+                return;
+            }
+        }
+    }
+
+    fn open(&mut self, listener: Arc<crate::listener::Listener>) {
+        let name = listener.name.clone();
+        match self.listeners.add(listener) {
+            Ok(()) => self.listener_stats.inc(ListenerManagerStat::listener_create_success),
+            Err(error) => {
+                self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
+                tracing::error!("{error}");
+                if self.store.cannot_bind(&name, &error) {
+                    self.fatal.send_replace(Some(Arc::new(error)));
+                }
+            }
+        }
+    }
+
+    /// Tells clients to leave, those of inbound listeners or all.
+    pub fn drain(&self, phase: Phase, inbound_only: bool) {
+        self.listeners.drain(phase, inbound_only);
+    }
+
+    /// Brings gauges up to date that nobody keeps while there is no reader.
+    pub fn refresh_gauges(&self) {
+        let built = self.store.clusters.values().flat_map(|slot| slot.versions());
+        for cluster in built.filter_map(|version| version.value.built()) {
+            cluster.publish_gauges();
+        }
+        let stats = self
+            .environment
+            .registry
+            .stats::<crate::telemetry::metrics::ClusterManagerStat>("cluster_manager.");
+        let _ = (stats, ClusterManagerStat::active_clusters);
+    }
+}
+
+/// Acts on what workers tell, and does what is due, until the process ends.
+pub async fn run(control: ControlHandle, mut mailbox: mpsc::Receiver<Message>) {
+    tokio::task::spawn_local(sweep::run(Rc::downgrade(&control)));
+    while let Some(message) = mailbox.recv().await {
+        message.act();
+    }
+}
