@@ -55,8 +55,14 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Handle {
     mailbox: mpsc::Sender<Mail>,
-    /// Connections that it serves.
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
+}
+
+/// Connections of one worker.
+#[derive(Debug, Default)]
+struct Connections {
+    active: AtomicUsize,
+    total: AtomicUsize,
 }
 
 impl Shared {
@@ -84,12 +90,19 @@ impl Shared {
     /// Connections that all workers serve.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.workers().iter().map(|worker| worker.connections.load(Ordering::Relaxed)).sum()
+        self.workers().iter().map(|worker| worker.connections.active.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Connections that all workers have ever served; may wrap.
+    #[must_use]
+    pub fn arrivals(&self) -> usize {
+        let total = |worker: &Handle| worker.connections.total.load(Ordering::Relaxed);
+        self.workers().iter().map(total).fold(0, usize::wrapping_add)
     }
 
     /// The worker with the fewest connections, if it has clearly fewer than `own` has.
     fn less_loaded_than(&self, own: usize) -> Option<usize> {
-        let load = |handle: &Handle| handle.connections.load(Ordering::Relaxed);
+        let load = |handle: &Handle| handle.connections.active.load(Ordering::Relaxed);
         let workers = self.workers();
         let mine = workers.get(own).map(load)?;
         let (index, least) = workers.iter().map(load).enumerate().min_by_key(|(_, load)| *load)?;
@@ -227,12 +240,13 @@ pub fn count_connection() -> ConnectionCount {
 
 /// A connection that counts for the load of its worker.
 #[derive(Debug)]
-pub struct ConnectionCount(Option<Arc<AtomicUsize>>);
+pub struct ConnectionCount(Option<Arc<Connections>>);
 
 impl ConnectionCount {
-    fn new(counter: Option<Arc<AtomicUsize>>) -> Self {
+    fn new(counter: Option<Arc<Connections>>) -> Self {
         if let Some(counter) = &counter {
-            counter.fetch_add(1, Ordering::Relaxed);
+            counter.active.fetch_add(1, Ordering::Relaxed);
+            counter.total.fetch_add(1, Ordering::Relaxed);
         }
         Self(counter)
     }
@@ -241,7 +255,7 @@ impl ConnectionCount {
 impl Drop for ConnectionCount {
     fn drop(&mut self) {
         if let Some(counter) = &self.0 {
-            counter.fetch_sub(1, Ordering::Relaxed);
+            counter.active.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `/clusters`: clusters, their limits and hosts. (envoy: admin.v3.Clusters)
 //!
-//! A cluster that nobody has used yet is built for this, but only its hosts are looked at: nothing connects.
+//! A cluster that nobody has used yet is built for the look, and dropped.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn reply(server: &Server, request: &Request) -> Reply {
         if filter.as_ref().is_some_and(|filter| !filter.is_match(name)) {
             continue;
         }
-        let cluster = version.value.cluster();
+        let cluster = &version.value.look();
         let is_dynamic = slot.origin == Origin::Dynamic;
         if request.wants_json() {
             statuses.push(status(cluster, is_dynamic));

@@ -1,9 +1,8 @@
 //! `/stats` and `/stats/prometheus`.
 
-use super::memory::Memory;
 use super::{Endpoint, Reply, Request, Server};
 use crate::telemetry::metrics::{
-    Registry, ServerStat, StatsFormat, StatsQuery, write_json, write_prometheus, write_text,
+    StatsFormat, StatsQuery, write_json, write_prometheus, write_text,
 };
 
 pub(super) const ENDPOINT: Endpoint = Endpoint {
@@ -46,8 +45,11 @@ fn reply(server: &Server, request: &Request, is_prometheus: bool) -> Reply {
         Ok(query) => query,
         Err(error) => return Reply::text(400, error.to_string()),
     };
-    refresh(server);
-    let registry = server.control.borrow().environment.registry.clone();
+    let registry = {
+        let control = server.control.borrow();
+        control.refresh_gauges();
+        control.environment.registry.clone()
+    };
     let mut body = Vec::new();
     let (written, content_type) = match query.format {
         StatsFormat::Text => {
@@ -64,20 +66,4 @@ fn reply(server: &Server, request: &Request, is_prometheus: bool) -> Reply {
         Ok(()) => Reply { status: 200, content_type, body },
         Err(error) => Reply::text(500, error.to_string()),
     }
-}
-
-/// Brings gauges up to date that nobody keeps while there is no reader.
-fn refresh(server: &Server) {
-    let control = server.control.borrow();
-    control.refresh_gauges();
-    let registry: &Registry = &control.environment.registry;
-    let stats = registry.stats::<ServerStat>("server.");
-    let lifecycle = &control.lifecycle;
-    let memory = Memory::now();
-    stats.set(ServerStat::uptime, lifecycle.started.elapsed().as_secs());
-    stats.set(ServerStat::state, lifecycle.state() as u64);
-    stats.set(ServerStat::memory_allocated, memory.allocated);
-    stats.set(ServerStat::memory_heap_size, memory.resident);
-    stats.set(ServerStat::memory_physical_size, memory.resident);
-    stats.set(ServerStat::total_connections, control.shared.connections() as u64);
 }

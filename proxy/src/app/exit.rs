@@ -57,8 +57,12 @@ async fn drain(control: &ControlHandle, time: Duration) {
     };
     let deadline = Instant::now() + time;
     let mut quiet_since = Instant::now();
+    let mut arrivals = shared.arrivals();
     while Instant::now() < deadline && quiet_since.elapsed() < QUIET {
-        if shared.connections() > 0 {
+        // A connection that came and went since the last look is one, too.
+        let arrived = shared.arrivals();
+        if shared.connections() > 0 || arrived != arrivals {
+            arrivals = arrived;
             quiet_since = Instant::now();
         }
         sleep(LOOK).await;

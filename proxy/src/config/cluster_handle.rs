@@ -79,22 +79,33 @@ impl ClusterHandle {
     /// The cluster.
     pub fn cluster(&self) -> &Arc<Cluster> {
         self.built.get_or_init(|| {
-            // The lock is held until the cluster has its hosts: an update in between waits, and then finds the cluster built.
+            // The lock is held until the cluster is there: an update in between waits, and then finds it.
             let endpoints = self.endpoints();
-            let spec = self.spec();
-            let cluster = spec.build(&self.environment.registry);
-            match (&*endpoints, &spec.discovery) {
-                (Endpoints::Own, Discovery::Static(hosts)) => {
-                    cluster.set_hosts(hosts);
-                }
-                (Endpoints::Assignment(resource), _) => self.assign(&cluster, resource),
-                (Endpoints::Hosts(hosts), _) => {
-                    cluster.set_hosts(hosts);
-                }
-                (Endpoints::Unknown | Endpoints::Own, _) => {}
-            }
-            cluster
+            self.build(&endpoints)
         })
+    }
+
+    /// The cluster, or for one that nobody uses what it would be.
+    #[must_use]
+    pub fn look(&self) -> Arc<Cluster> {
+        let endpoints = self.endpoints();
+        self.built.get().cloned().unwrap_or_else(|| self.build(&endpoints))
+    }
+
+    fn build(&self, endpoints: &Endpoints) -> Arc<Cluster> {
+        let spec = self.spec();
+        let cluster = spec.build(&self.environment.registry);
+        match (endpoints, &spec.discovery) {
+            (Endpoints::Own, Discovery::Static(hosts)) => {
+                cluster.set_hosts(hosts);
+            }
+            (Endpoints::Assignment(resource), _) => self.assign(&cluster, resource),
+            (Endpoints::Hosts(hosts), _) => {
+                cluster.set_hosts(hosts);
+            }
+            (Endpoints::Unknown | Endpoints::Own, _) => {}
+        }
+        cluster
     }
 
     /// The cluster, if it is in use.

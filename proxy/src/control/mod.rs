@@ -17,10 +17,13 @@ use tokio::sync::{mpsc, watch};
 pub use startup::Stage;
 
 use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Store};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, ServerState};
 use crate::listener::drain::Phase;
 use crate::listener::{BindError, ListenerManager};
-use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat, ListenerManagerStats};
+use crate::telemetry::memory::Memory;
+use crate::telemetry::metrics::{
+    ListenerManagerStat, ListenerManagerStats, ServerStat, ServerStats,
+};
 use crate::upstream::dns;
 use crate::upstream::outlier::{self, Detected};
 use crate::worker::Shared;
@@ -62,6 +65,7 @@ pub struct Control {
     subscriptions: Subscriptions,
     resolver: dns::Resolver,
     listener_stats: ListenerManagerStats,
+    server_stats: ServerStats,
     /// Set once a listener of the bootstrap cannot be bound: the process ends.
     fatal: watch::Sender<Option<Arc<BindError>>>,
     this: Weak<RefCell<Self>>,
@@ -82,6 +86,8 @@ impl Control {
     ) -> ControlHandle {
         let environment = store.environment().clone();
         let listener_stats = environment.registry.stats("listener_manager.");
+        let server_stats: ServerStats = environment.registry.stats("server.");
+        server_stats.set(ServerStat::concurrency, shared.workers().len() as u64);
         Rc::new_cyclic(|this| {
             RefCell::new(Self {
                 environment,
@@ -94,6 +100,7 @@ impl Control {
                 subscriptions: Subscriptions::default(),
                 resolver: dns::Resolver::default(),
                 listener_stats,
+                server_stats,
                 fatal: watch::Sender::new(None),
                 this: this.clone(),
             })
@@ -170,11 +177,15 @@ impl Control {
         for cluster in built.filter_map(|version| version.value.built()) {
             cluster.publish_gauges();
         }
-        let stats = self
-            .environment
-            .registry
-            .stats::<crate::telemetry::metrics::ClusterManagerStat>("cluster_manager.");
-        let _ = (stats, ClusterManagerStat::active_clusters);
+        let stats = &self.server_stats;
+        let memory = Memory::now();
+        stats.set(ServerStat::uptime, self.lifecycle.started.elapsed().as_secs());
+        stats.set(ServerStat::state, self.lifecycle.state() as u64);
+        stats.set(ServerStat::live, u64::from(self.lifecycle.state() == ServerState::Live));
+        stats.set(ServerStat::memory_allocated, memory.allocated);
+        stats.set(ServerStat::memory_heap_size, memory.resident);
+        stats.set(ServerStat::memory_physical_size, memory.resident);
+        stats.set(ServerStat::total_connections, self.shared.connections() as u64);
     }
 }
 

@@ -81,7 +81,8 @@ enum Socket {
 
 impl ListenTask {
     /// Accepts until told to stop.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let mut stopped = self.stopped.clone();
         let socket = match self.socket {
             ListenSocket::Tcp(ref socket) => {
                 socket.try_clone().and_then(TcpListener::from_std).map(Socket::Tcp)
@@ -97,7 +98,7 @@ impl ListenTask {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = self.stopped.wait_for(|stopped| *stopped) => return,
+                _ = stopped.wait_for(|stopped| *stopped) => return self.admit_waiting(),
                 accepted = accept(&socket) => accepted,
             };
             match accepted {
@@ -108,6 +109,29 @@ impl ListenTask {
                 }
                 // The client left between its arrival and our look.
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes in what the kernel has accepted already: closing the socket would reset it.
+    fn admit_waiting(&self) {
+        loop {
+            let accepted = match &self.socket {
+                ListenSocket::Tcp(socket) => socket
+                    .accept()
+                    .and_then(|(stream, peer)| {
+                        stream.set_nonblocking(true).map(|()| (stream, peer))
+                    })
+                    .map(|(stream, peer)| AcceptedSocket::Tcp(stream, peer)),
+                ListenSocket::Unix(socket) => socket
+                    .accept()
+                    .and_then(|(stream, _)| stream.set_nonblocking(true).map(|()| stream))
+                    .map(AcceptedSocket::Unix),
+            };
+            match accepted {
+                Ok(socket) => self.admit(socket),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return,
             }
         }
     }

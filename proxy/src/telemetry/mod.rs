@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod stage;
 mod stream_info;
