@@ -87,8 +87,12 @@ fn normalize_path(
     manager: &HttpConnectionManager,
     head: &mut RequestHead,
 ) -> Result<(), LocalReply> {
-    if memchr::memchr(b'#', head.path()).is_some() {
-        return Err(refuse("path_normalization_failed"));
+    if let Some(end) = memchr::memchr(b'#', head.path()) {
+        if !manager.path_rules.strips_fragment {
+            return Err(refuse("path_normalization_failed"));
+        }
+        let path = head.path().get(..end).unwrap_or_default().to_vec();
+        head.set_path(&path);
     }
     let path = match manager.path_rules.apply(head.path()) {
         Normalized::Path(std::borrow::Cow::Borrowed(_)) => return Ok(()),

@@ -28,6 +28,9 @@ pub struct PathRules {
     pub normalize: bool,
     /// Runs of slashes become one. (envoy: HttpConnectionManager.merge_slashes)
     pub merge_slashes: bool,
+    /// What follows a `#` is cut off; else such a request is refused.
+    /// (envoy: runtime `envoy.reloadable_features.http_reject_path_with_fragment`)
+    pub strips_fragment: bool,
     /// Escaped slashes.
     pub escaped_slashes: EscapedSlashes,
 }

@@ -51,6 +51,9 @@ const REQUEST_HEADERS_KB: u32 = 60;
 /// (envoy: HttpProtocolOptions.max_headers_count)
 const HEADERS: u32 = 100;
 
+/// The runtime key that says whether a path with a fragment is refused.
+const REJECT_FRAGMENT: &str = "envoy.reloadable_features.http_reject_path_with_fragment";
+
 pub(super) fn manager(
     message: Message,
     at: &At<'_>,
@@ -156,6 +159,7 @@ pub(super) fn manager(
         path_rules: PathRules {
             normalize: bool_or(normalize_path, false),
             merge_slashes,
+            strips_fragment: !cx.runtime.flag(REJECT_FRAGMENT, true),
             escaped_slashes: escaped_slashes(path_with_escaped_slashes_action, at)?,
         },
         strip_port: match strip_port_mode {
