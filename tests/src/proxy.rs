@@ -56,9 +56,23 @@ impl Proxy {
         dir: &Path,
         admin_port: u16,
     ) -> Result<Self> {
+        Self::start_with(binary, bootstrap, dir, admin_port, &[]).await
+    }
+
+    /// As [`Proxy::start`], with more flags; each with its value; one that is given goes before the usual one.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub async fn start_with(
+        binary: &Path,
+        bootstrap: &Value,
+        dir: &Path,
+        admin_port: u16,
+        flags: &[&str],
+    ) -> Result<Self> {
         let config = dir.join("bootstrap.json");
         fs::write(&config, serde_json::to_vec_pretty(bootstrap)?)?;
-        let process = Process::start(binary, &arguments(&config), dir.join("proxy.log"))?;
+        let process = Process::start(binary, &arguments(&config, flags), dir.join("proxy.log"))?;
         let mut proxy = Self { process, admin: Admin { port: admin_port } };
         let limit = Instant::now() + START_LIMIT;
         while !proxy.admin.is_ready().await {
@@ -77,13 +91,27 @@ impl Proxy {
         self.process.last_output(lines)
     }
 
+    /// Sends a signal, named as `kill` names it.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        self.process.signal(name)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     pub fn ended(&mut self) -> Option<String> {
         self.process.ended()
     }
 }
 
 /// One worker, so that pools and round robin are the same in every run; logs and drains without delay.
-fn arguments(config: &Path) -> Vec<PathBuf> {
+fn arguments(config: &Path, flags: &[&str]) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = [
         "--concurrency",
         "1",
@@ -101,5 +129,13 @@ fn arguments(config: &Path) -> Vec<PathBuf> {
     .map(PathBuf::from)
     .to_vec();
     all.push(config.to_owned());
+    for pair in flags.chunks(2) {
+        if let Some(at) =
+            pair.first().and_then(|flag| all.iter().position(|a| a.as_os_str() == *flag))
+        {
+            all.drain(at..at + 2);
+        }
+        all.extend(pair.iter().map(PathBuf::from));
+    }
     all
 }
