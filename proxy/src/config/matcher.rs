@@ -25,7 +25,11 @@ use super::fields::fields;
 const MAX_PARAMETER_BYTES: usize = 1024;
 
 /// (envoy: type.matcher.v3.StringMatcher)
-pub fn string(message: StringMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<StringMatcher> {
+pub(super) fn string(
+    message: StringMessage,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<StringMatcher> {
     fields!(cx, at, message => StringMessage { used: ignore_case, match_pattern; });
     let rule = match required(match_pattern, at)? {
         MatchPattern::Exact(text) => StringRule::Exact(text.into_bytes().into()),
@@ -51,7 +55,7 @@ pub fn string(message: StringMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<St
 }
 
 /// (envoy: type.matcher.v3.RegexMatcher)
-pub fn regex(message: RegexMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<Regex> {
+pub(super) fn regex(message: RegexMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<Regex> {
     let pattern = pattern(message, at, cx)?;
     Regex::new(&pattern).map_err(|error| at.field("regex").error(error))
 }
@@ -65,7 +69,7 @@ fn pattern(message: RegexMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<String
 }
 
 /// (envoy: type.matcher.v3.RegexMatchAndSubstitute)
-pub fn substitution(
+pub(super) fn substitution(
     message: RegexMatchAndSubstitute,
     at: &At<'_>,
     cx: &Cx<'_>,
@@ -78,7 +82,7 @@ pub fn substitution(
 }
 
 /// A name that a header may have; `:path` and its like included.
-pub fn header_name(name: &str, at: &At<'_>) -> Translated<Name> {
+pub(super) fn header_name(name: &str, at: &At<'_>) -> Translated<Name> {
     if Name::is_valid(name) {
         Ok(Name::new(name))
     } else {
@@ -87,7 +91,11 @@ pub fn header_name(name: &str, at: &At<'_>) -> Translated<Name> {
 }
 
 /// (envoy: config.route.v3.HeaderMatcher)
-pub fn header(message: HeaderMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<HeaderMatcher> {
+pub(super) fn header(
+    message: HeaderMessage,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<HeaderMatcher> {
     fields!(cx, at, message => HeaderMessage {
         used: name, invert_match, treat_missing_header_as_empty, header_match_specifier;
     });
@@ -128,7 +136,7 @@ pub fn header(message: HeaderMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<He
 }
 
 /// Header matchers of a list.
-pub fn headers(
+pub(super) fn headers(
     messages: Vec<HeaderMessage>,
     at: &At<'_>,
     cx: &Cx<'_>,
@@ -138,7 +146,7 @@ pub fn headers(
 }
 
 /// (envoy: config.route.v3.QueryParameterMatcher)
-pub fn query(message: QueryMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<QueryMatcher> {
+pub(super) fn query(message: QueryMessage, at: &At<'_>, cx: &Cx<'_>) -> Translated<QueryMatcher> {
     fields!(cx, at, message => QueryMessage { used: name, query_parameter_match_specifier; });
     let name = non_empty(name, &at.field("name"))?.into_boxed_str();
     if name.len() > MAX_PARAMETER_BYTES {

@@ -50,6 +50,9 @@ pub fn http_filter(config: &Any, at: &At<'_>, cx: &Cx<'_>, stat_prefix: &str) ->
         Some("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig") => {
             Known::WithoutEffect("calls of gRPC are not counted for each method")
         }
+        Some("envoy.extensions.filters.http.compressor.v3.Compressor") => {
+            Known::WithoutEffect("bodies are passed on as they come, compressed or not")
+        }
         _ => Known::No,
     })
 }

@@ -120,11 +120,15 @@ fn types_that_are_not_filters_of_ours_are_told() {
         };
         [
             of("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
+            of("envoy.extensions.filters.http.compressor.v3.Compressor"),
             of("envoy.extensions.filters.http.rbac.v3.RBACPerRoute"),
             of(""),
         ]
     });
-    assert!(matches!(known, [Known::WithoutEffect(_), Known::No, Known::No]), "{known:?}");
+    assert!(
+        matches!(known, [Known::WithoutEffect(_), Known::WithoutEffect(_), Known::No, Known::No]),
+        "{known:?}"
+    );
 }
 
 /// The decision about `path` with a header, by a peer of this name, from 10.0.0.1 to port 80.

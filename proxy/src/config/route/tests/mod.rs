@@ -2,7 +2,6 @@
 
 mod overrides;
 mod snippet;
-mod tapes;
 mod values;
 mod verdicts;
 
