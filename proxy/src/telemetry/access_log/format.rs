@@ -42,11 +42,19 @@ pub struct FormatError {
 }
 
 impl Format {
-    /// Compiles a format string. `%%` stands for a percent sign.
+    /// Compiles a format string whose missing values are dashes. `%%` stands for a percent sign.
     ///
     /// # Errors
     /// For what is no command, for an operator that nobody knows or that we do not have, and for arguments that it does not take.
-    pub fn compile(text: &str, options: Options) -> Result<Self, FormatError> {
+    pub fn compile(text: &str) -> Result<Self, FormatError> {
+        Self::compile_with(text, Options::default())
+    }
+
+    /// Compiles a format string with options.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn compile_with(text: &str, options: Options) -> Result<Self, FormatError> {
         let empty: &[u8] = if options.omit_empty_values { b"" } else { b"-" };
         Ok(Self { pieces: pieces(text, options)?.into(), empty })
     }
@@ -127,7 +135,7 @@ mod tests {
             ("%REQ_WITHOUT_QUERY(a)%", "position 0: %REQ_WITHOUT_QUERY(a)% needs the formatter envoy.formatter.req_without_query"),
             ("%FILTER_STATE(a)%", "position 0: %FILTER_STATE(a)% is not supported: filter state"),
         ] {
-            let error = Format::compile(text, Options::default()).unwrap_err();
+            let error = Format::compile(text).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }

@@ -408,10 +408,10 @@ mod tests {
             ("abc%", "abc%"),
             ("", ""),
         ] {
-            assert_eq!(write(format, MOMENT, &Zone::utc()), expected, "{format}");
+            assert_eq!(write(format, MOMENT, Zone::utc()), expected, "{format}");
         }
         let early = Moment { seconds: 86_400 * 36 + 3_723, nanos: 0 };
-        let text = write("%-d|%_d|%d|%e|%-H|%_m|%l|%I|%-j", early, &Zone::utc());
+        let text = write("%-d|%_d|%d|%e|%-H|%_m|%l|%I|%-j", early, Zone::utc());
         assert_eq!(text, "6| 6|06| 6|1| 2| 1|01|37");
     }
 
@@ -435,7 +435,7 @@ mod tests {
             let moment = Moment { seconds, nanos: 7_999_999 };
             let mut out = Vec::new();
             write_default(moment, &mut out);
-            let expected = write("%E4Y-%m-%dT%H:%M:%S.%3fZ", moment, &Zone::utc());
+            let expected = write("%E4Y-%m-%dT%H:%M:%S.%3fZ", moment, Zone::utc());
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }

@@ -50,7 +50,12 @@ enum Day {
 
 impl Zone {
     /// Coordinated universal time.
-    pub(super) fn utc() -> Self {
+    pub(super) fn utc() -> &'static Self {
+        static UTC: OnceLock<Zone> = OnceLock::new();
+        UTC.get_or_init(Self::new_utc)
+    }
+
+    fn new_utc() -> Self {
         let utc = Local { offset: 0, name: "UTC".into() };
         Self { transitions: Vec::new(), types: vec![utc], rule: None }
     }
@@ -66,7 +71,7 @@ impl Zone {
                 name => format!("/usr/share/zoneinfo/{name}"),
             };
             let read = std::fs::read(path).ok().and_then(|bytes| Self::parse(&bytes));
-            read.unwrap_or_else(Self::utc)
+            read.unwrap_or_else(Self::new_utc)
         })
     }
 

@@ -1,5 +1,6 @@
 //! Durations between the moments of a stream: those that have a name, and `%COMMON_DURATION(START:END:PRECISION)%`.
 
+use outrigger_policy::verdict::ResponseFlag;
 use tokio::time::Instant;
 
 use super::{Operator, Row, Wrote, number};
@@ -23,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::plain("RESPONSE_TX_DURATION", |record, out| {
         let start = record.info.upstream.borrow().first_rx;
-        signed_millis(out, start, record.info.timing.response_end)
+        signed_millis(out, start, response_end(record))
     }),
     // Counted from the begin of the stream, so it is negative for a request on a connection that was there before.
     Row::plain("DOWNSTREAM_HANDSHAKE_DURATION", |record, out| {
@@ -34,6 +35,15 @@ pub(super) const ROWS: &[Row] = &[
     Row::plain("ROUNDTRIP_DURATION", |_, _| Wrote::Nothing),
     Row::required("COMMON_DURATION", compile),
 ];
+
+/// When the response's last byte was handed to the client's connection: the stream's end, unless the client did not wait for it.
+fn response_end(record: &Record<'_>) -> Option<Instant> {
+    let timing = &record.info.timing;
+    timing.response_start?;
+    let is_cut = record.info.flags.contains(ResponseFlag::DownstreamConnectionTermination)
+        || record.info.flags.contains(ResponseFlag::DownstreamRemoteReset);
+    timing.end.filter(|_| !is_cut)
+}
 
 fn signed_millis(out: &mut Vec<u8>, start: Option<Instant>, end: Option<Instant>) -> Wrote {
     let (Some(start), Some(end)) = (start, end) else { return Wrote::Nothing };
@@ -96,7 +106,7 @@ impl Moment {
             Self::UpstreamRxBegin => upstream().first_rx,
             Self::UpstreamRxEnd => upstream().last_rx,
             Self::ResponseBegin => timing.response_start,
-            Self::ResponseEnd => timing.response_end,
+            Self::ResponseEnd => response_end(record),
         }
     }
 }

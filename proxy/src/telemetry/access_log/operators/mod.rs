@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+pub(super) use self::grpc::status_of as grpc_status;
 use super::command::Command;
 use super::format::Options;
 use super::record::Record;

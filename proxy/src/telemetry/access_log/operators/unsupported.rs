@@ -8,6 +8,9 @@ const CLOSING: &str = "who closed a connection is not noted";
 const ATTEMPTED: &str = "the hosts of earlier attempts are not kept";
 const INTERNAL: &str = "internal addresses";
 const TLS_SESSION: &str = "TLS session ids";
+const TLS_GROUP: &str = "groups of TLS key exchanges";
+const LOCAL_NAMES: &str = "names of our own certificate other than URIs";
+const UPSTREAM_TLS: &str = "TLS of connections to hosts";
 const OTHER_NAMES: &str = "subject alternative names of type otherName";
 const TLS_FINGERPRINT: &str = "fingerprints of TLS clients";
 const ROUTE_RESOLUTION: &str = "route look-ups are not timed";
@@ -47,12 +50,31 @@ pub(super) const ROWS: &[Row] = &[
     Row::refused("DOWNSTREAM_PEER_OTHERNAME_SAN", OTHER_NAMES),
     Row::refused("DOWNSTREAM_TLS_SESSION_ID", TLS_SESSION),
     Row::refused("UPSTREAM_TLS_SESSION_ID", TLS_SESSION),
+    Row::refused("DOWNSTREAM_LOCAL_DNS_SAN", LOCAL_NAMES),
+    Row::refused("DOWNSTREAM_LOCAL_EMAIL_SAN", LOCAL_NAMES),
+    Row::refused("DOWNSTREAM_LOCAL_IP_SAN", LOCAL_NAMES),
+    Row::refused("DOWNSTREAM_TLS_GROUP", TLS_GROUP),
+    Row::refused("UPSTREAM_TLS_GROUP", TLS_GROUP),
+    Row::refused("UPSTREAM_TLS_VERSION", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_TLS_CIPHER", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_LOCAL_DNS_SAN", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_LOCAL_IP_SAN", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_LOCAL_URI_SAN", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_CERT", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_CERT_V_START", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_CERT_V_END", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_DNS_SAN", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_IP_SAN", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_URI_SAN", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_ISSUER", UPSTREAM_TLS),
+    Row::refused("UPSTREAM_PEER_SUBJECT", UPSTREAM_TLS),
     Row::refused("UPSTREAM_CONNECTION_IDS_ATTEMPTED", ATTEMPTED),
     Row::refused("UPSTREAM_CONNECTION_POOL_READY_DURATION", "waits for a pool are not timed"),
     Row::refused("UPSTREAM_HOSTS_ATTEMPTED", ATTEMPTED),
     Row::refused("UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", ATTEMPTED),
     Row::refused("UPSTREAM_HOST_NAMES_ATTEMPTED", ATTEMPTED),
     Row::refused("UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", ATTEMPTED),
+    Row::refused("UPSTREAM_CONNECTION_ID", "connections to hosts have no ids"),
     Row::refused("UPSTREAM_SERVER_NAME", "the server name sent to a host is not noted"),
     // Formatters that the configuration would have to name are refused with it.
     Row::refused("FILE_CONTENT", "files in lines"),

@@ -35,9 +35,6 @@ pub(super) const ROWS: &[Row] = &[
     Row::plain("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record, out| {
         number(out, record.info.upstream.borrow().attempts)
     }),
-    Row::plain("UPSTREAM_CONNECTION_ID", |record, out| {
-        number(out, record.info.upstream.borrow().connection_id)
-    }),
     Row::plain("UPSTREAM_TRANSPORT_FAILURE_REASON", |record, out| {
         let start = out.len();
         let wrote = non_empty(out, &record.info.upstream.borrow().transport_failure);
