@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
 
 use arc_swap::{ArcSwap, Cache};
 use outrigger_policy::head::Headers;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::config::Snapshot;
 use crate::control;
 use crate::listener::{Accepted, ListenTask};
-use crate::telemetry::metrics;
+use crate::telemetry::{access_log, metrics};
 use crate::upstream::{Cluster, pool};
 
 /// Messages that may wait for a worker.
@@ -40,6 +41,8 @@ pub enum Mail {
     TryConnect(Arc<Cluster>),
     /// The state of draining has changed: connections look at it.
     DrainChanged,
+    /// The process ends: what is buffered is handed over, and then said to be.
+    Finish(SyncSender<()>),
 }
 
 /// What all workers share.
@@ -148,6 +151,7 @@ pub fn enter(index: usize, shared: Arc<Shared>) {
 pub async fn run(index: usize, shared: Arc<Shared>, mut mailbox: mpsc::Receiver<Mail>) {
     enter(index, shared);
     spawn("sweep", pool::sweep());
+    spawn("log flush", access_log::flush_at_intervals());
     while let Some(mail) = mailbox.recv().await {
         match mail {
             Mail::Listen(task) => spawn("accept", task.run()),
@@ -155,8 +159,14 @@ pub async fn run(index: usize, shared: Arc<Shared>, mut mailbox: mpsc::Receiver<
             Mail::ShedIdle(cluster) => pool::shed_idle(&cluster),
             Mail::TryConnect(cluster) => pool::try_connect(&cluster),
             Mail::DrainChanged => crate::listener::wake_connections(),
+            Mail::Finish(done) => {
+                access_log::hand_over();
+                // Whoever asked may be gone.
+                let _ = done.send(());
+            }
         }
     }
+    access_log::hand_over();
 }
 
 /// This worker's index.

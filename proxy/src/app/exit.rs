@@ -3,6 +3,7 @@
 //! `SIGTERM` and `SIGINT` begin to drain: clients are told to leave, and everything is served until nobody is left, or the drain time is over; then
 //! what is still running gets a last while. A second signal, and `/quitquitquit`, end the process at once.
 
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,16 +15,32 @@ use crate::control::ControlHandle;
 use crate::lifecycle::ServerState;
 use crate::listener::drain::Phase;
 use crate::telemetry::{access_log, log};
+use crate::worker::Mail;
 
 /// Nobody has been connected for this long: whoever sends requests has heard that we leave.
 const QUIET: Duration = Duration::from_secs(2);
 /// For requests that are running when the drain time is over.
 const LAST_WHILE: Duration = Duration::from_secs(5);
+/// For workers that are to hand over what they have buffered.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// How often connections are counted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Returns when the process has to end.
+/// Returns when the process has to end, and nothing is buffered any more.
 pub(super) async fn wait(control: ControlHandle, options: &Options, quit: Quit) {
+    wait_and_drain(&control, options, quit).await;
+    let workers = control.borrow().shared.clone();
+    let (done, finished) = sync_channel(workers.workers().len());
+    for worker in workers.workers() {
+        worker.post(Mail::Finish(done.clone()));
+    }
+    drop(done);
+    let deadline = Instant::now() + FLUSH_PATIENCE;
+    while finished.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+    access_log::flush();
+}
+
+async fn wait_and_drain(control: &ControlHandle, options: &Options, quit: Quit) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -40,12 +57,11 @@ pub(super) async fn wait(control: ControlHandle, options: &Options, quit: Quit) 
     }
     tracing::info!("draining for at most {} s", options.drain_time_s);
     tokio::select! {
-        () = drain(&control, options.drain_time()) => tracing::info!("drained"),
+        () = drain(control, options.drain_time()) => tracing::info!("drained"),
         _ = terminate.recv() => tracing::warn!("ending at once"),
         _ = interrupt.recv() => tracing::warn!("ending at once"),
         () = quit.told() => {}
     }
-    access_log::flush();
 }
 
 async fn drain(control: &ControlHandle, time: Duration) {
