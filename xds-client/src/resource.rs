@@ -155,7 +155,7 @@ impl Resource {
 }
 
 /// Field 1 of a message, which is the name in each of our types, without decoding the rest of it.
-fn name_of(body: &Bytes) -> Result<String, prost::DecodeError> {
+pub(crate) fn name_of(body: &Bytes) -> Result<String, prost::DecodeError> {
     let mut rest = body.clone();
     let mut name = String::new();
     while !rest.is_empty() {
@@ -188,7 +188,7 @@ mod tests {
         let resource =
             Resource::open(ResourceType::Cluster, &version(), any::encode(&cluster)).unwrap();
         assert_eq!((&*resource.name, &*resource.version), ("up", "7"));
-        assert_eq!(Cluster::decode(resource.body.clone()), Ok(cluster));
+        assert_eq!(Cluster::decode(resource.body), Ok(cluster));
 
         let mut broken = any::encode(&ClusterLoadAssignment {
             cluster_name: "c".into(),

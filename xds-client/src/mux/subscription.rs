@@ -1,0 +1,366 @@
+//! One type on the stream: what is wanted of it, what is held, and what was delivered and not yet judged.
+//!
+//! "Held" is what the owner has applied. It is what a new stream is told of, so it must be true: a resource that was refused is not in it, and one that
+//! was applied out of a response with refusals is in it by name and without a version, since the server took that response for rejected as a whole.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use outrigger_xds_api::envoy::service::discovery::v3::ResourceError as Failed;
+
+use super::delta::Delta;
+use super::element::{Content, Element, Held, Malformed, intern};
+use super::interest::{Interest, Subject};
+use super::request::{self, Answer, Refusal, Request};
+use super::sotw::Sotw;
+use super::ttl::Deadlines;
+use super::wire::Response;
+use super::{Failure, Mode};
+use crate::resource::{Resource, ResourceType};
+use crate::update::{Extent, Update};
+
+/// `google.rpc.Code.NOT_FOUND`
+const NOT_FOUND: i32 = 5;
+
+#[derive(Debug)]
+enum Protocol {
+    Sotw(Sotw),
+    Delta(Delta),
+}
+
+#[derive(Debug)]
+pub(super) struct Subscription {
+    kind: ResourceType,
+    interest: Interest,
+    held: Held,
+    protocol: Protocol,
+    deliveries: VecDeque<Delivered>,
+    pub(super) is_on_hold: bool,
+}
+
+/// What was handed to the owner.
+#[derive(Debug)]
+struct Delivered {
+    serial: u64,
+    /// None once its stream is gone: nobody waits for the answer.
+    nonce: Option<String>,
+    version: Arc<str>,
+    resources: Vec<(Resource, Option<Instant>)>,
+    removed: Vec<Arc<str>>,
+    extent: Extent,
+}
+
+/// What became of a response.
+pub(super) enum Taken {
+    /// The owner is to judge it.
+    Update(Update, Vec<Failure>),
+    /// It is answered already, or needs no answer.
+    Done,
+}
+
+impl Subscription {
+    pub(super) fn new(kind: ResourceType, mode: Mode) -> Self {
+        Self {
+            kind,
+            interest: Interest::default(),
+            held: Held::default(),
+            protocol: match mode {
+                Mode::Sotw => Protocol::Sotw(Sotw::default()),
+                Mode::Delta => Protocol::Delta(Delta::default()),
+            },
+            deliveries: VecDeque::new(),
+            is_on_hold: false,
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, subject: &Subject) {
+        if !self.interest.insert(subject) {
+            return;
+        }
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) => sotw.change(),
+            Protocol::Delta(delta) => delta.subscribe(subject),
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, subject: &Subject, deadlines: &mut Deadlines) {
+        if !self.interest.remove(subject) {
+            return;
+        }
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) => sotw.change(),
+            Protocol::Delta(delta) => delta.unsubscribe(subject),
+        }
+        // What the owner does not want it forgets. A name that is also one of all stays until the server says what is to become of it.
+        let forgotten: Vec<Arc<str>> = match subject {
+            Subject::All => {
+                self.held.keys().filter(|n| !self.interest.covers(n)).cloned().collect()
+            }
+            Subject::Name(_) if self.interest.all => Vec::new(),
+            Subject::Name(name) => vec![name.clone()],
+        };
+        for name in forgotten {
+            self.forget(&name, deadlines);
+        }
+        for delivered in &mut self.deliveries {
+            delivered.resources.retain(|(resource, _)| self.interest.covers(&resource.name));
+        }
+    }
+
+    /// The stream is gone: what is delivered will still be applied, but nobody waits for the answer.
+    pub(super) fn restart(&mut self) {
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) => sotw.restart(),
+            Protocol::Delta(delta) => delta.restart(),
+        }
+        for delivered in &mut self.deliveries {
+            delivered.nonce = None;
+        }
+    }
+
+    pub(super) fn awaits_judgement(&self) -> bool {
+        !self.deliveries.is_empty()
+    }
+
+    pub(super) fn is_answer_due(&self) -> bool {
+        match &self.protocol {
+            Protocol::Sotw(sotw) => sotw.is_answer_due(),
+            Protocol::Delta(delta) => delta.is_answer_due(),
+        }
+    }
+
+    pub(super) fn next_request(&mut self) -> Option<Request> {
+        let is_open = match &self.protocol {
+            Protocol::Sotw(sotw) => sotw.is_open(),
+            Protocol::Delta(delta) => delta.is_open(),
+        };
+        // A new stream is told of what is held, which is not known while the owner is at it.
+        if self.is_on_hold || !is_open && self.awaits_judgement() {
+            return None;
+        }
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) => sotw.next_request(self.kind, &self.interest).map(Request::Sotw),
+            Protocol::Delta(delta) => {
+                delta.next_request(self.kind, &self.interest, &self.held).map(Request::Delta)
+            }
+        }
+    }
+
+    /// Takes a response in.
+    ///
+    /// # Errors
+    /// Why it is rejected as a whole; the answer says so already.
+    pub(super) fn receive(
+        &mut self,
+        mode: Mode,
+        response: Response,
+        now: Instant,
+        serial: u64,
+        deadlines: &mut Deadlines,
+    ) -> Result<Taken, Malformed> {
+        let Response { nonce, version, elements, removed, errors, .. } = response;
+        if self.interest.is_empty() {
+            self.receive_unwanted(nonce, version, elements.is_empty());
+            return Ok(Taken::Done);
+        }
+        let decoded = elements
+            .into_iter()
+            .map(|element| Element::decode(self.kind, mode, &version, element))
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|decoded| match mode {
+                Mode::Sotw => Ok(decoded),
+                Mode::Delta => unique(&decoded, &removed).map(|()| decoded),
+            })
+            .and_then(|elements| self.sort(mode, elements, now));
+        let Sorted { resources, alive } = match decoded {
+            Ok(sorted) => sorted,
+            Err(malformed) => {
+                self.answer(Answer { nonce, rejection: Some(malformed.to_string()) });
+                return Err(malformed);
+            }
+        };
+        for (name, at) in &alive {
+            deadlines.set(self.kind, name, *at);
+        }
+        let (missing, failures) = self.failures(mode, errors);
+        let removed = removed.into_iter().chain(missing).map(Arc::from);
+        let removed: Vec<_> =
+            removed.filter(|name: &Arc<str>| self.interest.covers(name)).collect();
+        let version: Arc<str> = version.into();
+        let is_sign_of_life = !alive.is_empty() && resources.is_empty();
+        if is_sign_of_life && removed.is_empty() && failures.is_empty() {
+            self.accept(version);
+            self.answer(Answer { nonce, rejection: None });
+            return Ok(Taken::Done);
+        }
+        let is_whole = mode == Mode::Sotw && self.kind.absence_removes() && !is_sign_of_life;
+        let mut resources = resources;
+        if is_whole {
+            // They are said to be there, in few words.
+            let alive =
+                alive.iter().filter_map(|(name, at)| Some((self.held.get(name)?.clone(), *at)));
+            resources.extend(alive);
+        }
+        let extent = if is_whole { Extent::Everything } else { Extent::Some };
+        let update = Update {
+            kind: self.kind,
+            version: version.clone(),
+            resources: resources.iter().map(|(resource, _)| resource.clone()).collect(),
+            removed: removed.clone(),
+            extent,
+        };
+        let nonce = Some(nonce);
+        self.deliveries.push_back(Delivered { serial, nonce, version, resources, removed, extent });
+        Ok(Taken::Update(update, failures))
+    }
+
+    /// A response that crossed with the request that gave the last name up.
+    fn receive_unwanted(&mut self, nonce: String, version: String, is_empty: bool) {
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) if is_empty => {
+                sotw.version = version.into();
+                sotw.note(nonce);
+            }
+            // The version stays behind, which is what rejects it.
+            Protocol::Sotw(sotw) => sotw.answer(Answer { nonce, rejection: None }),
+            Protocol::Delta(delta) => delta.answer(Answer { nonce, rejection: None }),
+        }
+    }
+
+    /// Drops what nobody asked for, and tells resources from signs of life.
+    fn sort(&self, mode: Mode, elements: Vec<Element>, now: Instant) -> Result<Sorted, Malformed> {
+        let mut sorted = Sorted::default();
+        for Element { name, version, ttl, content } in elements {
+            if !self.interest.covers(&name) {
+                continue;
+            }
+            let at = ttl.and_then(|ttl| now.checked_add(ttl));
+            match content {
+                Content::Body(body) => {
+                    let resource = intern(self.kind, &name, &version, &body, &self.held);
+                    sorted.resources.push((resource, at));
+                }
+                Content::Absent => match self.held.get_key_value(&*name) {
+                    Some((name, held)) if *held.version == *version => {
+                        sorted.alive.push((name.clone(), at));
+                    }
+                    _ => {
+                        let found = String::new();
+                        return Err(Malformed::Type { expected: self.kind, found, mode });
+                    }
+                },
+                Content::Unresolved => {}
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// Errors of single resources: names that do not exist, and others. (xDS: "resource_errors")
+    fn failures(&self, mode: Mode, errors: Vec<Failed>) -> (Vec<String>, Vec<Failure>) {
+        let (mut missing, mut failures) = (Vec::new(), Vec::new());
+        for Failed { resource_name, error_detail } in errors {
+            let name = resource_name.unwrap_or_default().name;
+            let status = error_detail.unwrap_or_default();
+            if mode == Mode::Delta && status.code == NOT_FOUND {
+                missing.push(name);
+            } else if self.interest.covers(&name) {
+                let (code, message) = (status.code, status.message);
+                failures.push(Failure { name: name.into(), code, message });
+            }
+        }
+        (missing, failures)
+    }
+
+    /// The owner has judged what was delivered under this number.
+    pub(super) fn judge(&mut self, serial: u64, refusals: &[Refusal], deadlines: &mut Deadlines) {
+        let Some(place) = self.deliveries.iter().position(|d| d.serial == serial) else { return };
+        let Some(delivered) = self.deliveries.remove(place) else { return };
+        let Delivered { nonce, version, resources, removed, extent, .. } = delivered;
+        for name in removed {
+            self.forget(&name, deadlines);
+        }
+        if extent == Extent::Everything {
+            let named: HashSet<&str> = resources.iter().map(|(r, _)| &*r.name).collect();
+            let gone: Vec<_> =
+                self.held.keys().filter(|name| !named.contains(&***name)).cloned().collect();
+            gone.iter().for_each(|name| self.forget(name, deadlines));
+        }
+        let refused: HashSet<&str> = refusals.iter().map(|refusal| &*refusal.name).collect();
+        for (mut resource, at) in resources {
+            if refused.contains(&*resource.name) {
+                continue;
+            }
+            if !refusals.is_empty() {
+                resource.version = Arc::default();
+            }
+            deadlines.set(self.kind, &resource.name, at);
+            self.held.insert(resource.name.clone(), resource);
+        }
+        let rejection = (!refusals.is_empty()).then(|| request::describe(self.kind, refusals));
+        if rejection.is_none() {
+            self.accept(version);
+        }
+        if let Some(nonce) = nonce {
+            self.answer(Answer { nonce, rejection });
+        }
+    }
+
+    /// A resource was not repeated in time; what is to be told of it.
+    pub(super) fn expire(&mut self, name: Arc<str>) -> Option<Update> {
+        self.held.remove(&name)?;
+        Some(Update {
+            kind: self.kind,
+            version: match &self.protocol {
+                Protocol::Sotw(sotw) => sotw.version.clone(),
+                Protocol::Delta(_) => Arc::default(),
+            },
+            resources: Vec::new(),
+            removed: vec![name],
+            extent: Extent::Some,
+        })
+    }
+
+    fn forget(&mut self, name: &Arc<str>, deadlines: &mut Deadlines) {
+        self.held.remove(name);
+        deadlines.set(self.kind, name, None);
+    }
+
+    fn accept(&mut self, version: Arc<str>) {
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) => sotw.version = version,
+            Protocol::Delta(_) => {}
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        match &mut self.protocol {
+            Protocol::Sotw(sotw) => sotw.answer(answer),
+            Protocol::Delta(delta) => delta.answer(answer),
+        }
+    }
+}
+
+/// What a response says, sorted; each with the time at which it expires.
+#[derive(Default)]
+struct Sorted {
+    resources: Vec<(Resource, Option<Instant>)>,
+    /// Held resources that are still as they were.
+    alive: Vec<(Arc<str>, Option<Instant>)>,
+}
+
+/// A delta response says each name once.
+fn unique(elements: &[Element], removed: &[String]) -> Result<(), Malformed> {
+    let mut names = HashSet::with_capacity(elements.len() + removed.len());
+    for Element { name, .. } in elements {
+        if !names.insert(name.as_str()) {
+            return Err(Malformed::Duplicate(name.clone()));
+        }
+    }
+    for name in removed {
+        if !names.insert(name) {
+            return Err(Malformed::AddedAndRemoved(name.clone()));
+        }
+    }
+    Ok(())
+}
