@@ -14,7 +14,8 @@ mod update;
 
 pub use backoff::Backoff;
 pub use mux::{
-    Delivery, Failure, Identity, Malformed, Mode, Mux, Receipt, Received, Refusal, Request, Subject,
+    Delivery, Failure, Identity, Malformed, MessageError, Mode, Mux, Receipt, Received, Refusal,
+    Request, Subject,
 };
 pub use resource::{Resource, ResourceError, ResourceType};
 pub use update::{Extent, Update};

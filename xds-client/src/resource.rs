@@ -145,8 +145,10 @@ impl Resource {
             return Err(ResourceError::Type { expected: kind, found: element.type_url });
         }
         let body = Bytes::from(element.value);
-        let name = name_of(&body)
-            .map_err(|reason| ResourceError::Bytes { kind, reason: reason.to_string() })?;
+        let broken =
+            |reason: &dyn fmt::Display| ResourceError::Bytes { kind, reason: reason.to_string() };
+        let name = name_of(&body).map_err(|reason| broken(&reason))?;
+        let name = std::str::from_utf8(&name).map_err(|reason| broken(&reason))?;
         if name.is_empty() {
             return Err(ResourceError::Unnamed(kind));
         }
@@ -154,14 +156,14 @@ impl Resource {
     }
 }
 
-/// Field 1 of a message, which is the name in each of our types, without decoding the rest of it.
-pub(crate) fn name_of(body: &Bytes) -> Result<String, prost::DecodeError> {
+/// Field 1 of a message, which is the name in each of our types, without decoding the rest of it. Whether it is a text is not checked.
+pub(crate) fn name_of(body: &Bytes) -> Result<Bytes, prost::DecodeError> {
     let mut rest = body.clone();
-    let mut name = String::new();
+    let mut name = Bytes::new();
     while !rest.is_empty() {
         let (tag, wire_type) = encoding::decode_key(&mut rest)?;
         if tag == 1 && wire_type == WireType::LengthDelimited {
-            encoding::string::merge(wire_type, &mut name, &mut rest, DecodeContext::default())?;
+            encoding::bytes::merge(wire_type, &mut name, &mut rest, DecodeContext::default())?;
         } else {
             encoding::skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
         }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use outrigger_xds_api::any;
+use outrigger_xds_api::google::protobuf as google;
 use prost::Message;
 
 use super::Mode;
+use super::interest::Interest;
 use super::wire::{Any, Wrapper};
 use crate::resource::{self, Resource, ResourceError, ResourceType};
 
@@ -52,104 +53,129 @@ pub enum Malformed {
     Resource(#[from] ResourceError),
 }
 
-/// An element that has a name.
-pub(super) struct Element {
-    pub(super) name: String,
-    pub(super) version: String,
-    /// How long it lives, if it does not live until it is removed.
-    pub(super) ttl: Option<Duration>,
-    pub(super) content: Content,
+/// What a response says of one name that was asked for.
+pub(super) enum Said {
+    /// This is the resource.
+    Resource(Resource),
+    /// It is as it was.
+    Alive(Arc<str>),
 }
 
-/// What an element says of its name.
-pub(super) enum Content {
-    Body(Bytes),
-    /// Nothing: it is as it was, or so the version must tell.
-    Absent,
-    /// Nothing, and there never was anything: an alias that leads nowhere. (envoy: VHDS)
-    Unresolved,
+/// Reads the elements of one response.
+pub(super) struct Reader<'a> {
+    pub(super) kind: ResourceType,
+    pub(super) mode: Mode,
+    /// Of the response: that of every resource which has none of its own.
+    pub(super) version: &'a Arc<str>,
+    pub(super) interest: &'a Interest,
+    pub(super) held: &'a Held,
 }
 
-impl Element {
-    /// Takes an element apart; `version` is that of the response.
+impl Reader<'_> {
+    /// What an element says, and how long that holds if not until it is removed. Nothing if nobody asked.
     ///
     /// # Errors
     /// If it is of another type, or has no name.
-    pub(super) fn decode(
-        kind: ResourceType,
-        mode: Mode,
-        version: &str,
+    pub(super) fn read(
+        &self,
         element: Bytes,
-    ) -> Result<Self, Malformed> {
-        let wrapper: Wrapper = match mode {
-            Mode::Delta => decode(kind, element)?,
-            Mode::Sotw => {
-                let any: Any = decode(kind, element)?;
-                if any::type_name(&any.type_url) == Some("envoy.service.discovery.v3.Resource") {
-                    decode(kind, any.value)?
-                } else {
-                    Wrapper { resource: Some(any), ..Wrapper::default() }
-                }
-            }
-        };
-        let Wrapper { version: own, resource, mut name, aliases, ttl, resource_name } = wrapper;
-        if let Some(described) = resource_name
-            && name.is_empty()
-        {
-            name = described.name;
-        }
-        let content = match resource {
-            None if aliases.is_empty() => Content::Absent,
-            None => Content::Unresolved,
+    ) -> Result<Option<(Said, Option<Duration>)>, Malformed> {
+        let Wrapper { version, resource, name, alias, ttl, resource_name } =
+            self.unwrap(element)?;
+        let mut name = if name.is_empty() { resource_name.unwrap_or_default().name } else { name };
+        let body = match resource {
+            None => None,
             Some(Any { type_url, value }) => {
-                if ResourceType::of_url(&type_url) != Some(kind) {
-                    return Err(Malformed::Type { expected: kind, found: type_url, mode });
-                }
-                let inner = resource::name_of(&value)
-                    .map_err(|error| ResourceError::Bytes { kind, reason: error.to_string() })?;
+                self.check(&type_url)?;
+                let inner = resource::name_of(&value).map_err(|reason| self.broken(&reason))?;
                 if name.is_empty() {
                     name = inner;
                 } else if name != inner {
-                    return Err(Malformed::Renamed { kind, wrapper: name, inner });
+                    let [wrapper, inner] =
+                        [name, inner].map(|n| String::from_utf8_lossy(&n).into());
+                    return Err(Malformed::Renamed { kind: self.kind, wrapper, inner });
                 }
-                Content::Body(value)
+                Some(value)
             }
         };
+        let name = std::str::from_utf8(&name).map_err(|error| self.broken(&error))?;
         if name.is_empty() {
-            return Err(ResourceError::Unnamed(kind).into());
+            return Err(ResourceError::Unnamed(self.kind).into());
         }
-        // A lifetime that is none, such as a negative one, is not taken for a short one.
-        let ttl = ttl.and_then(|ttl| {
-            Some(Duration::new(ttl.seconds.try_into().ok()?, ttl.nanos.try_into().ok()?))
-        });
-        let version = if own.is_empty() { version.to_owned() } else { own };
-        Ok(Self { name, version, ttl, content })
+        if !self.interest.covers(name) {
+            return Ok(None);
+        }
+        let version = std::str::from_utf8(&version).map_err(|error| self.broken(&error))?;
+        let version = if version.is_empty() { self.version } else { version };
+        let said = match body {
+            Some(body) => Said::Resource(self.intern(name, version, &body)),
+            // An alias that leads nowhere. (envoy: VHDS)
+            None if alias.is_some() => return Ok(None),
+            None => match self.held.get_key_value(name) {
+                Some((name, held)) if *held.version == *version => Said::Alive(name.clone()),
+                _ => return Err(self.mistyped(String::new())),
+            },
+        };
+        Ok(Some((said, ttl.and_then(lifetime))))
+    }
+
+    fn unwrap(&self, element: Bytes) -> Result<Wrapper, Malformed> {
+        if self.mode == Mode::Delta {
+            return self.decode(element);
+        }
+        let any: Any = self.decode(element)?;
+        if type_name(&any.type_url) == Some(b"envoy.service.discovery.v3.Resource") {
+            self.decode(any.value)
+        } else {
+            Ok(Wrapper { resource: Some(any), ..Wrapper::default() })
+        }
+    }
+
+    /// The resource, sharing name, version and bytes with what is held if they are equal.
+    fn intern(&self, name: &str, version: &str, body: &Bytes) -> Resource {
+        let (name, held) = match self.held.get_key_value(name) {
+            Some((name, held)) => (name.clone(), Some(held)),
+            None => (name.into(), None),
+        };
+        let body = match held {
+            Some(held) if held.body == *body => held.body.clone(),
+            _ => Bytes::copy_from_slice(body),
+        };
+        let version = match held {
+            _ if *version == **self.version => self.version.clone(),
+            Some(held) if *held.version == *version => held.version.clone(),
+            _ => version.into(),
+        };
+        Resource { kind: self.kind, name, version, body }
+    }
+
+    fn check(&self, type_url: &Bytes) -> Result<(), Malformed> {
+        if type_name(type_url) == Some(self.kind.message_name().as_bytes()) {
+            return Ok(());
+        }
+        Err(self.mistyped(String::from_utf8_lossy(type_url).into_owned()))
+    }
+
+    fn mistyped(&self, found: String) -> Malformed {
+        Malformed::Type { expected: self.kind, found, mode: self.mode }
+    }
+
+    fn broken(&self, reason: &dyn std::fmt::Display) -> Malformed {
+        ResourceError::Bytes { kind: self.kind, reason: reason.to_string() }.into()
+    }
+
+    fn decode<M: Message + Default>(&self, bytes: Bytes) -> Result<M, Malformed> {
+        M::decode(bytes).map_err(|error| self.broken(&error))
     }
 }
 
-/// The resource, sharing name and bytes with what is held if they are equal.
-pub(super) fn intern(
-    kind: ResourceType,
-    name: &str,
-    version: &str,
-    body: &Bytes,
-    held: &Held,
-) -> Resource {
-    let (name, held) = match held.get_key_value(name) {
-        Some((name, held)) => (name.clone(), Some(held)),
-        None => (name.into(), None),
-    };
-    let body = match held {
-        Some(held) if held.body == *body => held.body.clone(),
-        _ => Bytes::copy_from_slice(body),
-    };
-    let version = match held {
-        Some(held) if *held.version == *version => held.version.clone(),
-        _ => version.into(),
-    };
-    Resource { kind, name, version, body }
+/// The name of a message in a type URL.
+fn type_name(type_url: &[u8]) -> Option<&[u8]> {
+    let slash = type_url.iter().rposition(|byte| *byte == b'/')?;
+    type_url.get(slash + 1..)
 }
 
-fn decode<M: Message + Default>(kind: ResourceType, bytes: Bytes) -> Result<M, ResourceError> {
-    M::decode(bytes).map_err(|error| ResourceError::Bytes { kind, reason: error.to_string() })
+/// A lifetime that is none, such as a negative one, is not taken for a short one.
+fn lifetime(ttl: google::Duration) -> Option<Duration> {
+    Some(Duration::new(ttl.seconds.try_into().ok()?, ttl.nanos.try_into().ok()?))
 }

@@ -25,6 +25,7 @@ use outrigger_xds_api::envoy::config::core::v3::Node;
 pub use element::Malformed;
 pub use interest::Subject;
 pub use request::{Refusal, Request};
+pub use wire::MessageError;
 
 use crate::resource::ResourceType;
 use crate::update::Update;
@@ -205,11 +206,7 @@ impl Mux {
     ///
     /// # Errors
     /// If it is no response at all: the stream is of no use.
-    pub fn on_message(
-        &mut self,
-        message: Bytes,
-        now: Instant,
-    ) -> Result<Received, prost::DecodeError> {
+    pub fn on_message(&mut self, message: Bytes, now: Instant) -> Result<Received, MessageError> {
         let response = Response::decode(self.mode, message)?;
         if let Some(identifier) = &response.control_plane
             && **identifier != *self.control_plane

@@ -7,15 +7,15 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use outrigger_xds_api::envoy::service::discovery::v3::ResourceError as Failed;
+use bytes::Bytes;
 
 use super::delta::Delta;
-use super::element::{Content, Element, Held, Malformed, intern};
+use super::element::{Held, Malformed, Reader, Said};
 use super::interest::{Interest, Subject};
 use super::request::{self, Answer, Refusal, Request};
 use super::sotw::Sotw;
 use super::ttl::Deadlines;
-use super::wire::Response;
+use super::wire::{ResourceError, Response};
 use super::{Failure, Mode};
 use crate::resource::{Resource, ResourceType};
 use crate::update::{Extent, Update};
@@ -164,16 +164,15 @@ impl Subscription {
             self.receive_unwanted(nonce, version, elements.is_empty());
             return Ok(Taken::Done);
         }
-        let decoded = elements
-            .into_iter()
-            .map(|element| Element::decode(self.kind, mode, &version, element))
-            .collect::<Result<Vec<_>, _>>()
-            .and_then(|decoded| match mode {
-                Mode::Sotw => Ok(decoded),
-                Mode::Delta => unique(&decoded, &removed).map(|()| decoded),
-            })
-            .and_then(|elements| self.sort(mode, elements, now));
-        let Sorted { resources, alive } = match decoded {
+        let version: Arc<str> = version.into();
+        let read = self.read(mode, &version, elements, now).and_then(|sorted| {
+            // State of the world leaves it to the owner what a name said twice means.
+            if mode == Mode::Delta {
+                sorted.check_unique(&removed)?;
+            }
+            Ok(sorted)
+        });
+        let Sorted { mut resources, alive } = match read {
             Ok(sorted) => sorted,
             Err(malformed) => {
                 self.answer(Answer { nonce, rejection: Some(malformed.to_string()) });
@@ -187,7 +186,6 @@ impl Subscription {
         let removed = removed.into_iter().chain(missing).map(Arc::from);
         let removed: Vec<_> =
             removed.filter(|name: &Arc<str>| self.interest.covers(name)).collect();
-        let version: Arc<str> = version.into();
         let is_sign_of_life = !alive.is_empty() && resources.is_empty();
         if is_sign_of_life && removed.is_empty() && failures.is_empty() {
             self.accept(version);
@@ -195,7 +193,6 @@ impl Subscription {
             return Ok(Taken::Done);
         }
         let is_whole = mode == Mode::Sotw && self.kind.absence_removes() && !is_sign_of_life;
-        let mut resources = resources;
         if is_whole {
             // They are said to be there, in few words.
             let alive =
@@ -229,38 +226,33 @@ impl Subscription {
     }
 
     /// Drops what nobody asked for, and tells resources from signs of life.
-    fn sort(&self, mode: Mode, elements: Vec<Element>, now: Instant) -> Result<Sorted, Malformed> {
+    fn read(
+        &self,
+        mode: Mode,
+        version: &Arc<str>,
+        elements: Vec<Bytes>,
+        now: Instant,
+    ) -> Result<Sorted, Malformed> {
+        let Self { kind, interest, held, .. } = self;
+        let reader = Reader { kind: *kind, mode, version, interest, held };
         let mut sorted = Sorted::default();
-        for Element { name, version, ttl, content } in elements {
-            if !self.interest.covers(&name) {
-                continue;
-            }
+        sorted.resources.reserve(elements.len());
+        for element in elements {
+            let Some((said, ttl)) = reader.read(element)? else { continue };
             let at = ttl.and_then(|ttl| now.checked_add(ttl));
-            match content {
-                Content::Body(body) => {
-                    let resource = intern(self.kind, &name, &version, &body, &self.held);
-                    sorted.resources.push((resource, at));
-                }
-                Content::Absent => match self.held.get_key_value(&*name) {
-                    Some((name, held)) if *held.version == *version => {
-                        sorted.alive.push((name.clone(), at));
-                    }
-                    _ => {
-                        let found = String::new();
-                        return Err(Malformed::Type { expected: self.kind, found, mode });
-                    }
-                },
-                Content::Unresolved => {}
+            match said {
+                Said::Resource(resource) => sorted.resources.push((resource, at)),
+                Said::Alive(name) => sorted.alive.push((name, at)),
             }
         }
         Ok(sorted)
     }
 
     /// Errors of single resources: names that do not exist, and others. (xDS: "resource_errors")
-    fn failures(&self, mode: Mode, errors: Vec<Failed>) -> (Vec<String>, Vec<Failure>) {
+    fn failures(&self, mode: Mode, errors: Vec<ResourceError>) -> (Vec<String>, Vec<Failure>) {
         let (mut missing, mut failures) = (Vec::new(), Vec::new());
-        for Failed { resource_name, error_detail } in errors {
-            let name = resource_name.unwrap_or_default().name;
+        for ResourceError { resource_name, error_detail } in errors {
+            let name = resource_name.unwrap_or_default().lossy();
             let status = error_detail.unwrap_or_default();
             if mode == Mode::Delta && status.code == NOT_FOUND {
                 missing.push(name);
@@ -349,18 +341,21 @@ struct Sorted {
     alive: Vec<(Arc<str>, Option<Instant>)>,
 }
 
-/// A delta response says each name once.
-fn unique(elements: &[Element], removed: &[String]) -> Result<(), Malformed> {
-    let mut names = HashSet::with_capacity(elements.len() + removed.len());
-    for Element { name, .. } in elements {
-        if !names.insert(name.as_str()) {
-            return Err(Malformed::Duplicate(name.clone()));
+impl Sorted {
+    /// A delta response says each name once.
+    fn check_unique(&self, removed: &[String]) -> Result<(), Malformed> {
+        let mut names = HashSet::with_capacity(self.resources.len() + removed.len());
+        let resources = self.resources.iter().map(|(resource, _)| &resource.name);
+        for name in resources.chain(self.alive.iter().map(|(name, _)| name)) {
+            if !names.insert(&**name) {
+                return Err(Malformed::Duplicate(name.to_string()));
+            }
         }
-    }
-    for name in removed {
-        if !names.insert(name) {
-            return Err(Malformed::AddedAndRemoved(name.clone()));
+        for name in removed {
+            if !names.insert(name) {
+                return Err(Malformed::AddedAndRemoved(name.clone()));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod delta;
+mod hostile;
 mod model;
 mod sotw;
 

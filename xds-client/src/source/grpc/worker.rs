@@ -140,9 +140,7 @@ async fn follow<S: AsyncRead + AsyncWrite + Unpin>(
             Ok(Received::Rejected { kind, reason }) => Event::Rejected { kind, reason },
             Ok(Received::Unknown { type_url }) => Event::Unknown { type_url },
             Ok(Received::Done) => continue,
-            Err(error) => {
-                return Status::internal(format_args!("not a discovery response: {error}"));
-            }
+            Err(error) => return Status::internal(error),
         };
         tell(events, event).await;
     }
