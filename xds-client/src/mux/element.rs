@@ -1,11 +1,11 @@
-//! One element of a response: a resource, a sign of life of one, or word that a name means nothing.
+//! The elements of a response: resources, signs of life of resources, and word that a name means nothing.
 //!
 //! A body that is byte for byte what is held already is not copied: the held one is handed on, and whoever compares finds the same bytes. Any
 //! other is copied out of the message, so that a small resource does not keep a large response alive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use outrigger_xds_api::google::protobuf as google;
@@ -53,8 +53,17 @@ pub enum Malformed {
     Resource(#[from] ResourceError),
 }
 
-/// What a response says of one name that was asked for.
-pub(super) enum Said {
+/// What a response says of the names that were asked for; each with the time at which it expires.
+#[derive(Default)]
+pub(super) struct Sorted {
+    /// As they are now.
+    pub(super) resources: Vec<(Resource, Option<Instant>)>,
+    /// Still as they are held.
+    pub(super) alive: Vec<(Arc<str>, Option<Instant>)>,
+}
+
+/// What an element says.
+enum Said {
     /// This is the resource.
     Resource(Resource),
     /// It is as it was.
@@ -72,14 +81,37 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// What all elements say; `removed` is what else the response names.
+    ///
+    /// # Errors
+    /// Why the response is of no use.
+    pub(super) fn read_all(
+        &self,
+        elements: Vec<Bytes>,
+        removed: &[String],
+        now: Instant,
+    ) -> Result<Sorted, Malformed> {
+        let mut sorted = Sorted::default();
+        for element in elements {
+            let Some((said, ttl)) = self.read(element)? else { continue };
+            let at = ttl.and_then(|ttl| now.checked_add(ttl));
+            match said {
+                Said::Resource(resource) => sorted.resources.push((resource, at)),
+                Said::Alive(name) => sorted.alive.push((name, at)),
+            }
+        }
+        // State of the world leaves it to the owner what a name said twice means.
+        if self.mode == Mode::Delta {
+            sorted.check_unique(removed)?;
+        }
+        Ok(sorted)
+    }
+
     /// What an element says, and how long that holds if not until it is removed. Nothing if nobody asked.
     ///
     /// # Errors
     /// If it is of another type, or has no name.
-    pub(super) fn read(
-        &self,
-        element: Bytes,
-    ) -> Result<Option<(Said, Option<Duration>)>, Malformed> {
+    fn read(&self, element: Bytes) -> Result<Option<(Said, Option<Duration>)>, Malformed> {
         let Wrapper { version, resource, name, alias, ttl, resource_name } =
             self.unwrap(element)?;
         let mut name = if name.is_empty() { resource_name.unwrap_or_default().name } else { name };
@@ -166,6 +198,25 @@ impl Reader<'_> {
 
     fn decode<M: Message + Default>(&self, bytes: Bytes) -> Result<M, Malformed> {
         M::decode(bytes).map_err(|error| self.broken(&error))
+    }
+}
+
+impl Sorted {
+    /// A delta response says each name once.
+    fn check_unique(&self, removed: &[String]) -> Result<(), Malformed> {
+        let mut names = HashSet::with_capacity(self.resources.len() + removed.len());
+        let resources = self.resources.iter().map(|(resource, _)| &resource.name);
+        for name in resources.chain(self.alive.iter().map(|(name, _)| name)) {
+            if !names.insert(&**name) {
+                return Err(Malformed::Duplicate(name.to_string()));
+            }
+        }
+        for name in removed {
+            if !names.insert(name) {
+                return Err(Malformed::AddedAndRemoved(name.clone()));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,10 +7,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::delta::Delta;
-use super::element::{Held, Malformed, Reader, Said};
+use super::element::{Held, Malformed, Reader, Sorted};
 use super::interest::{Interest, Subject};
 use super::request::{self, Answer, Refusal, Request};
 use super::sotw::Sotw;
@@ -165,14 +163,9 @@ impl Subscription {
             return Ok(Taken::Done);
         }
         let version: Arc<str> = version.into();
-        let read = self.read(mode, &version, elements, now).and_then(|sorted| {
-            // State of the world leaves it to the owner what a name said twice means.
-            if mode == Mode::Delta {
-                sorted.check_unique(&removed)?;
-            }
-            Ok(sorted)
-        });
-        let Sorted { mut resources, alive } = match read {
+        let Self { kind, interest, held, .. } = &*self;
+        let reader = Reader { kind: *kind, mode, version: &version, interest, held };
+        let Sorted { mut resources, alive } = match reader.read_all(elements, &removed, now) {
             Ok(sorted) => sorted,
             Err(malformed) => {
                 self.answer(Answer { nonce, rejection: Some(malformed.to_string()) });
@@ -223,29 +216,6 @@ impl Subscription {
             Protocol::Sotw(sotw) => sotw.answer(Answer { nonce, rejection: None }),
             Protocol::Delta(delta) => delta.answer(Answer { nonce, rejection: None }),
         }
-    }
-
-    /// Drops what nobody asked for, and tells resources from signs of life.
-    fn read(
-        &self,
-        mode: Mode,
-        version: &Arc<str>,
-        elements: Vec<Bytes>,
-        now: Instant,
-    ) -> Result<Sorted, Malformed> {
-        let Self { kind, interest, held, .. } = self;
-        let reader = Reader { kind: *kind, mode, version, interest, held };
-        let mut sorted = Sorted::default();
-        sorted.resources.reserve(elements.len());
-        for element in elements {
-            let Some((said, ttl)) = reader.read(element)? else { continue };
-            let at = ttl.and_then(|ttl| now.checked_add(ttl));
-            match said {
-                Said::Resource(resource) => sorted.resources.push((resource, at)),
-                Said::Alive(name) => sorted.alive.push((name, at)),
-            }
-        }
-        Ok(sorted)
     }
 
     /// Errors of single resources: names that do not exist, and others. (xDS: "resource_errors")
@@ -330,32 +300,5 @@ impl Subscription {
             Protocol::Sotw(sotw) => sotw.answer(answer),
             Protocol::Delta(delta) => delta.answer(answer),
         }
-    }
-}
-
-/// What a response says, sorted; each with the time at which it expires.
-#[derive(Default)]
-struct Sorted {
-    resources: Vec<(Resource, Option<Instant>)>,
-    /// Held resources that are still as they were.
-    alive: Vec<(Arc<str>, Option<Instant>)>,
-}
-
-impl Sorted {
-    /// A delta response says each name once.
-    fn check_unique(&self, removed: &[String]) -> Result<(), Malformed> {
-        let mut names = HashSet::with_capacity(self.resources.len() + removed.len());
-        let resources = self.resources.iter().map(|(resource, _)| &resource.name);
-        for name in resources.chain(self.alive.iter().map(|(name, _)| name)) {
-            if !names.insert(&**name) {
-                return Err(Malformed::Duplicate(name.to_string()));
-            }
-        }
-        for name in removed {
-            if !names.insert(name) {
-                return Err(Malformed::AddedAndRemoved(name.clone()));
-            }
-        }
-        Ok(())
     }
 }
