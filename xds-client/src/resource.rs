@@ -110,7 +110,7 @@ pub enum ResourceError {
     #[error("a {} without a name", .0.noun())]
     Unnamed(ResourceType),
     /// Not even its name can be read.
-    #[error("not a message {}: {reason}", .kind.message_name())]
+    #[error("Unable to unpack as {}: {reason}", .kind.message_name())]
     Bytes {
         /// The type of the response.
         kind: ResourceType,

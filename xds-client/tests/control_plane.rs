@@ -143,7 +143,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn start<C, S>(mode: Mode, connect: C) -> Self
+    fn start<C, S>(service: Service, connect: C) -> Self
     where
         C: AsyncFn() -> io::Result<S> + 'static,
         S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -151,8 +151,7 @@ impl Owner {
         let node = Node { id: "sidecar".into(), ..Node::default() };
         let identity = Identity { node, on_first_message_only: true };
         let backoff = Backoff::new(Duration::from_millis(20), None);
-        let config =
-            Config { backoff, ..Config::new(Service::Aggregated(mode), "xds-grpc", identity) };
+        let config = Config { backoff, ..Config::new(service, "xds-grpc", identity) };
         let (client, events, work) = grpc::open(config, connect);
         tokio::task::spawn_local(work);
         Self { client, events }
@@ -245,8 +244,7 @@ async fn second_stream(mode: Mode, peer: &mut Peer, owner: &mut Owner, resources
 }
 
 fn story(mode: Mode, over_unix: bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let story = async {
+    run(async {
         let resources = Resources::new();
         let directory = resources.0.path().to_str().unwrap();
         let socket = resources.0.path().join("xds.sock");
@@ -256,10 +254,11 @@ fn story(mode: Mode, over_unix: bool) {
         let mut peer = Peer::start(&["-dir", directory, network, address]);
         let address = peer.address().await;
         let to = address.clone();
+        let service = Service::Aggregated(mode);
         let mut owner = if over_unix {
-            Owner::start(mode, async move || grpc::unix(&to).await)
+            Owner::start(service, async move || grpc::unix(&to).await)
         } else {
-            Owner::start(mode, async move || grpc::tcp(&to).await)
+            Owner::start(service, async move || grpc::tcp(&to).await)
         };
         first_stream(&mut peer, &mut owner, &resources).await;
 
@@ -269,9 +268,32 @@ fn story(mode: Mode, over_unix: bool) {
         drop(fs::remove_file(socket));
         let mut peer = Peer::start(&["-dir", directory, "-version", "3", network, &address]);
         second_stream(mode, &mut peer, &mut owner, &resources).await;
-    };
+    });
+}
+
+/// On one thread, as the control runtime does.
+fn run(story: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let story = async { tokio::time::timeout(PATIENCE, story).await.expect("it hangs") };
     LocalSet::new().block_on(&runtime, story);
+}
+
+#[test]
+fn secrets_come_from_a_service_of_their_own() {
+    run(async {
+        let kind = ResourceType::Secret;
+        let resources = Resources::new();
+        resources.write("secret", &json!({ "@type": kind.type_url(), "name": "default" }));
+        let socket = resources.0.path().join("sds.sock");
+        let directory = resources.0.path().to_str().unwrap();
+        let mut peer = Peer::start(&["-dir", directory, "-unix", socket.to_str().unwrap()]);
+        peer.address().await;
+        let mut owner = Owner::start(Service::Secrets, async move || grpc::unix(&socket).await);
+        owner.client.subscribe(kind, &[Subject::Name("default".into())]);
+        assert_eq!(owner.applied(kind).await, ["default"]);
+        let answer = peer.request(kind, is_answer).await;
+        assert_eq!((&answer["version"], &answer["error"]), (&json!("1"), &json!("")));
+    });
 }
 
 #[test]

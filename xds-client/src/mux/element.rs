@@ -19,11 +19,11 @@ use crate::resource::{self, Resource, ResourceError, ResourceType};
 /// What is held of a type.
 pub(super) type Held = HashMap<Arc<str>, Resource>;
 
-/// Why a response is rejected whole: nothing of it is applied.
+/// Why a response is rejected whole: nothing of it is applied. The words are Envoy's where it has any.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Malformed {
     /// A resource of another type than the response's.
-    #[error("{found} does not match the message-wide type URL {} in {}", .expected.type_url(), .mode.response_name())]
+    #[error("{}", mistyped(*.mode, .found, *.expected))]
     Type {
         /// The type of the response.
         expected: ResourceType,
@@ -51,6 +51,19 @@ pub enum Malformed {
     /// Something that is no resource.
     #[error(transparent)]
     Resource(#[from] ResourceError),
+}
+
+fn mistyped(mode: Mode, found: &str, expected: ResourceType) -> String {
+    let expected = expected.type_url();
+    match mode {
+        Mode::Sotw => format!(
+            "{found} does not match the message-wide type URL {expected} in DiscoveryResponse"
+        ),
+        Mode::Delta => format!(
+            "type URL {found} embedded in an individual Any does not match the message-wide type URL {expected} in \
+             DeltaDiscoveryResponse"
+        ),
+    }
 }
 
 /// What a response says of the names that were asked for; each with the time at which it expires.

@@ -42,15 +42,6 @@ pub enum Mode {
     Delta,
 }
 
-impl Mode {
-    const fn response_name(self) -> &'static str {
-        match self {
-            Self::Sotw => "DiscoveryResponse",
-            Self::Delta => "DeltaDiscoveryResponse",
-        }
-    }
-}
-
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Identity {

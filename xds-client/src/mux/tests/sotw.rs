@@ -180,7 +180,22 @@ fn rule_12_a_resource_of_another_type_rejects_the_whole_response() {
         "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment does not match the message-wide \
          type URL type.googleapis.com/envoy.config.cluster.v3.Cluster in DiscoveryResponse"
     );
-    // In a wrapper it is the type of what is wrapped that counts.
+    let mut client = Client::new(Mode::Delta);
+    client.want(CDS, &["*"]);
+    client.delta_one();
+    let mut mixed = delta_response(CDS, "1", "a", &["x"], &[]);
+    mixed.resources.push(wrapped("y", "1", Some(body(EDS, "y", ""))));
+    client.receive(&mixed);
+    assert_eq!(
+        client.delta_one().error_detail.unwrap().message,
+        "type URL type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment embedded in an individual Any does \
+         not match the message-wide type URL type.googleapis.com/envoy.config.cluster.v3.Cluster in DeltaDiscoveryResponse"
+    );
+}
+
+#[test]
+fn rule_12_in_a_wrapper_it_is_the_type_of_what_is_wrapped_that_counts() {
+    let mut client = clusters();
     let wrap = |kind| any::encode(&wrapped("x", "7", Some(body(kind, "x", ""))));
     let mut response = response(CDS, "1", "b", &[]);
     response.resources.push(wrap(CDS));
