@@ -279,6 +279,28 @@ fn run(story: impl Future<Output = ()>) {
 }
 
 #[test]
+fn thousands_of_clusters_come_in_one_push() {
+    run(async {
+        let resources = Resources::new();
+        let padding = "x".repeat(10_000);
+        let url = CDS.type_url();
+        for index in 0..3000 {
+            let name = format!("cluster {index}");
+            let cluster = json!({ "@type": url, "name": name, "alt_stat_name": padding });
+            resources.write(&name, &cluster);
+        }
+        let directory = resources.0.path().to_str().unwrap();
+        let mut peer = Peer::start(&["-dir", directory, "-tcp", "127.0.0.1:0"]);
+        let to = peer.address().await;
+        let mut owner =
+            Owner::start(Service::Aggregated(Mode::Delta), async move || grpc::tcp(&to).await);
+        owner.client.subscribe(CDS, &[Subject::All]);
+        assert_eq!(owner.applied(CDS).await.len(), 3001);
+        assert_eq!(peer.request(CDS, is_answer).await["error"], "");
+    });
+}
+
+#[test]
 fn secrets_come_from_a_service_of_their_own() {
     run(async {
         let kind = ResourceType::Secret;

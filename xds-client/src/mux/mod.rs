@@ -51,8 +51,9 @@ pub struct Identity {
     pub on_first_message_only: bool,
 }
 
-/// Which delivery a judgement is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which delivery a judgement is about. Each is judged once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the server waits for the answer"]
 pub struct Receipt {
     kind: ResourceType,
     serial: u64,

@@ -1,12 +1,16 @@
 //! State of the world: every request says all names, the last version that was accepted and the last nonce, so the latest one is all that counts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outrigger_xds_api::envoy::service::discovery::v3::DiscoveryRequest;
 
-use super::interest::{Interest, WILDCARD};
+use super::interest::{Interest, Subject, WILDCARD};
 use super::request::{self, Answer};
 use crate::resource::ResourceType;
+
+/// Names that are remembered as given up. Most never come back.
+const GIVEN_UP_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Sotw {
@@ -26,6 +30,8 @@ struct Stream {
     is_answer_due: bool,
     /// A name was asked for: from then on no names means none, not all.
     was_explicit: bool,
+    /// Names that were given up, and of which the server may not have heard: it ignores a request that crosses with a response.
+    given_up: BTreeSet<Arc<str>>,
 }
 
 impl Sotw {
@@ -34,16 +40,22 @@ impl Sotw {
         self.stream = Stream::default();
     }
 
-    pub(super) const fn is_open(&self) -> bool {
-        self.stream.is_open
-    }
-
     pub(super) const fn is_answer_due(&self) -> bool {
         self.stream.is_answer_due
     }
 
-    pub(super) const fn change(&mut self) {
+    pub(super) const fn subscribe(&mut self) {
         self.stream.is_due = true;
+    }
+
+    pub(super) fn unsubscribe(&mut self, subject: &Subject) {
+        self.stream.is_due = true;
+        if let Subject::Name(name) = subject {
+            if self.stream.given_up.len() == GIVEN_UP_MAX {
+                self.stream.given_up.clear();
+            }
+            self.stream.given_up.insert(name.clone());
+        }
     }
 
     /// Answers a response. An answer that was not sent yet is overtaken: the newer one implies it.
@@ -69,15 +81,19 @@ impl Sotw {
         if !is_due {
             return None;
         }
+        // The owner has forgotten what it gave up. If it wants it again, only a request without that name, and then one with it, make the
+        // server say it again. (xDS: "unsubscribing from resources")
+        if !stream.is_open {
+            stream.given_up.clear();
+        }
+        let (forgotten, names): (Vec<_>, Vec<_>) =
+            interest.names.iter().partition(|name| !interest.all && stream.given_up.remove(*name));
         stream.is_open = true;
-        stream.is_due = false;
+        stream.is_due = !forgotten.is_empty();
         stream.is_answer_due = false;
         stream.was_explicit |= !interest.names.is_empty();
-        let mut resource_names = Vec::with_capacity(interest.names.len());
-        if interest.all && stream.was_explicit {
-            resource_names.push(WILDCARD.into());
-        }
-        resource_names.extend(interest.names.iter().map(|name| String::from(&**name)));
+        let all = (interest.all && stream.was_explicit).then(|| WILDCARD.into());
+        let resource_names = all.into_iter().chain(names.iter().map(ToString::to_string)).collect();
         Some(DiscoveryRequest {
             version_info: String::from(&*self.version),
             node: None,

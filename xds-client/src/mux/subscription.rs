@@ -77,7 +77,7 @@ impl Subscription {
             return;
         }
         match &mut self.protocol {
-            Protocol::Sotw(sotw) => sotw.change(),
+            Protocol::Sotw(sotw) => sotw.subscribe(),
             Protocol::Delta(delta) => delta.subscribe(subject),
         }
     }
@@ -87,7 +87,7 @@ impl Subscription {
             return;
         }
         match &mut self.protocol {
-            Protocol::Sotw(sotw) => sotw.change(),
+            Protocol::Sotw(sotw) => sotw.unsubscribe(subject),
             Protocol::Delta(delta) => delta.unsubscribe(subject),
         }
         // What the owner does not want it forgets. A name that is also one of all stays until the server says what is to become of it.
@@ -129,15 +129,15 @@ impl Subscription {
     }
 
     pub(super) fn next_request(&mut self) -> Option<Request> {
-        let is_open = match &self.protocol {
-            Protocol::Sotw(sotw) => sotw.is_open(),
-            Protocol::Delta(delta) => delta.is_open(),
-        };
-        // A new stream is told of what is held, which is not known while the owner is at it.
-        if self.is_on_hold || !is_open && self.awaits_judgement() {
+        if self.is_on_hold {
             return None;
         }
+        let is_judging = self.awaits_judgement();
         match &mut self.protocol {
+            // It would carry an old nonce, and a server ignores what does.
+            Protocol::Sotw(_) if is_judging => None,
+            // A new stream is told of what is held, which is not known while the owner is at it.
+            Protocol::Delta(delta) if is_judging && !delta.is_open() => None,
             Protocol::Sotw(sotw) => sotw.next_request(self.kind, &self.interest).map(Request::Sotw),
             Protocol::Delta(delta) => {
                 delta.next_request(self.kind, &self.interest, &self.held).map(Request::Delta)

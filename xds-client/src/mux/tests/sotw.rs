@@ -382,3 +382,27 @@ fn rule_21_what_was_refused_is_held_as_it_was() {
     client.refuse(&delta_response(CDS, "2", "b", &["x"], &[]), &["x"]);
     assert_eq!(client.held(CDS), [("x".into(), "1".into())]);
 }
+
+#[test]
+fn rule_28_with_state_of_the_world_a_name_wanted_again_is_first_given_up() {
+    let mut client = Client::new(Mode::Sotw);
+    client.want(EDS, &["a", "b"]);
+    client.sotw_one();
+    client.accept(&response(EDS, "1", "x", &["a", "b"]));
+    client.give_up(EDS, &["b"]);
+    client.want(EDS, &["b"]);
+    let requests = client.sotw();
+    let names: Vec<_> = requests.iter().map(|request| request.resource_names.clone()).collect();
+    assert_eq!(names, [vec!["a"], vec!["a", "b"]]);
+    assert!(requests.iter().all(|request| gist(request) == ("1", "x", false)));
+    // Nor does it matter that the request without it was sent long ago: it may have crossed with a response, and been ignored.
+    client.give_up(EDS, &["a"]);
+    assert_eq!(client.sotw_one().resource_names, ["b"]);
+    client.want(EDS, &["a"]);
+    assert_eq!(client.sotw().len(), 2);
+    // A server that never heard of it hears of it once.
+    client.reconnect();
+    client.give_up(EDS, &["b"]);
+    client.want(EDS, &["b"]);
+    assert_eq!(client.sotw_one().resource_names, ["a", "b"]);
+}

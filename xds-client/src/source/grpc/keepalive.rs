@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// When to ask, and how long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// So long nothing was heard. Servers of gRPC hang up on clients that ask more often than they like; the interval doubles when one does.
+    /// So long nothing was heard, or at most twice as long. Servers of gRPC hang up on clients that ask more often than they like; the interval doubles when one does.
     pub interval: Duration,
     /// So long the answer may take.
     pub timeout: Duration,
@@ -46,20 +46,22 @@ impl Pulse {
     /// Ready when the server is gone.
     pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            // An error is one of the connection, which says so itself.
             if self.is_asked && self.pings.poll_pong(cx).is_ready() {
-                // An error is one of the connection, which says so itself.
                 self.is_asked = false;
-                self.has_heard = true;
-            }
-            if !self.is_asked && std::mem::take(&mut self.has_heard) {
                 self.restart(self.keepalive.interval);
             }
             ready!(self.timer.as_mut().poll(cx));
-            if self.is_asked {
-                return Poll::Ready(());
+            match (self.is_asked, std::mem::take(&mut self.has_heard)) {
+                (true, false) => return Poll::Ready(()),
+                // The answer may be behind a large response.
+                (true, true) => self.restart(self.keepalive.timeout),
+                (false, true) => self.restart(self.keepalive.interval),
+                (false, false) => {
+                    self.is_asked = self.pings.send_ping(Ping::opaque()).is_ok();
+                    self.restart(self.keepalive.timeout);
+                }
             }
-            self.is_asked = self.pings.send_ping(Ping::opaque()).is_ok();
-            self.restart(self.keepalive.timeout);
         }
     }
 
