@@ -82,6 +82,7 @@ impl Server {
         } else if !names.is_subset(&asked.names) {
             asked.version = None;
         }
+        asked.known.retain(|name, _| asked.names.contains(name) && names.contains(name));
         asked.names = names;
     }
 
