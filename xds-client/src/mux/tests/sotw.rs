@@ -248,6 +248,19 @@ fn rule_15_no_request_waits_for_the_response_to_the_one_before() {
 }
 
 #[test]
+fn rule_15_a_request_with_an_old_nonce_would_be_ignored_and_waits_for_the_answer() {
+    let mut client = Client::new(Mode::Sotw);
+    client.want(EDS, &["a"]);
+    client.sotw_one();
+    let delivery = client.deliver(&response(EDS, "1", "x", &["a"]));
+    client.want(EDS, &["b"]);
+    assert_eq!(client.sotw(), []);
+    client.mux.on_applied(delivery.receipt, Ok(()));
+    let request = client.sotw_one();
+    assert_eq!((gist(&request), request.resource_names.len()), (("1", "x", false), 2));
+}
+
+#[test]
 fn rule_16_a_thousand_names_make_one_request_and_a_held_type_makes_none() {
     for mode in BOTH {
         let mut client = Client::new(mode);
