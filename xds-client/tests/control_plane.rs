@@ -173,7 +173,7 @@ impl Owner {
         let names: Vec<_> = update.resources.iter().map(|r| r.name.to_string()).collect();
         let is_bad = names.iter().any(|name| name == "bad");
         let refusal = Refusal { name: "bad".into(), reason: "why".into() };
-        self.client.applied(receipt, if is_bad { Err(vec![refusal]) } else { Ok(()) });
+        self.client.applied(receipt, if is_bad { std::slice::from_ref(&refusal) } else { &[] });
         (update.kind, names)
     }
 

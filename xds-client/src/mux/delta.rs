@@ -20,7 +20,8 @@ pub(super) struct Delta {
     is_open: bool,
     subscribe: BTreeSet<Arc<str>>,
     unsubscribe: BTreeSet<Arc<str>>,
-    answers: VecDeque<Answer>,
+    /// Nonces, and why the response was rejected.
+    answers: VecDeque<(String, Option<String>)>,
 }
 
 impl Delta {
@@ -52,10 +53,11 @@ impl Delta {
     }
 
     pub(super) fn answer(&mut self, answer: Answer) {
+        let Some(nonce) = answer.nonce else { return };
         if self.answers.len() == ANSWERS_MAX {
             self.answers.pop_front();
         }
-        self.answers.push_back(answer);
+        self.answers.push_back((nonce, answer.rejection));
     }
 
     pub(super) fn next_request(
@@ -92,7 +94,7 @@ impl Delta {
         };
         request.resource_names_subscribe = names(&mut self.subscribe);
         request.resource_names_unsubscribe = names(&mut self.unsubscribe);
-        if let Some(Answer { nonce, rejection }) = self.answers.pop_front() {
+        if let Some((nonce, rejection)) = self.answers.pop_front() {
             request.response_nonce = nonce;
             request.error_detail = rejection.map(request::status);
         }

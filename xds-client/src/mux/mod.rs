@@ -224,10 +224,11 @@ impl Mux {
 
     /// The owner has taken a delivery in, all but what it refused. The answer is the next request of the type. A judgement of what came on
     /// an earlier stream counts as well, though nobody is told.
-    pub fn on_applied(&mut self, receipt: Receipt, outcome: Result<(), Vec<Refusal>>) {
-        let Some(subscription) = self.subscriptions.get_mut(&receipt.kind) else { return };
-        let refusals = outcome.err().unwrap_or_default();
-        subscription.judge(receipt.serial, &refusals, &mut self.deadlines);
+    pub fn on_applied(&mut self, receipt: Receipt, refusals: &[Refusal]) {
+        let Receipt { kind, serial } = receipt;
+        if let Some(subscription) = self.subscriptions.get_mut(&kind) {
+            subscription.judge(serial, refusals, &mut self.deadlines);
+        }
     }
 
     /// True if something that was delivered is not yet judged. More may be taken in then, but need not.

@@ -47,7 +47,10 @@ pub struct Refusal {
 /// What is said of a response: that it was accepted, or why not.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) nonce: String,
+    /// Its number among all responses.
+    pub(super) serial: u64,
+    /// None if its stream is gone: nobody waits for the answer.
+    pub(super) nonce: Option<String>,
     pub(super) rejection: Option<String>,
 }
 

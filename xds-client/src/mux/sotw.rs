@@ -16,6 +16,8 @@ const GIVEN_UP_MAX: usize = 10_000;
 pub(super) struct Sotw {
     /// Of the last response that was accepted. It outlives the stream, the nonce does not.
     pub(super) version: Arc<str>,
+    /// The number of the last response that was answered.
+    answered: u64,
     stream: Stream,
 }
 
@@ -58,17 +60,34 @@ impl Sotw {
         }
     }
 
-    /// Answers a response. An answer that was not sent yet is overtaken: the newer one implies it.
-    pub(super) fn answer(&mut self, answer: Answer) {
-        self.note(answer.nonce);
-        self.stream.rejection = answer.rejection;
-        self.stream.is_due = true;
-        self.stream.is_answer_due = true;
+    /// Answers a response of this version. An answer that was not sent yet is overtaken, and one that comes after that to a later response is not
+    /// given: the later one implies it.
+    pub(super) fn answer(&mut self, version: Arc<str>, answer: Answer) {
+        if answer.serial < self.answered {
+            return;
+        }
+        self.answered = answer.serial;
+        if answer.rejection.is_none() {
+            self.version = version;
+        }
+        if let Some(nonce) = answer.nonce {
+            self.stream.nonce = nonce;
+            self.stream.rejection = answer.rejection;
+            self.stream.is_due = true;
+            self.stream.is_answer_due = true;
+        }
     }
 
-    /// Takes note of a response that needs no answer of its own.
-    pub(super) fn note(&mut self, nonce: String) {
+    /// A response that crossed with the request that gave the last name up. An empty one says what is so, and needs no answer; any other is rejected by
+    /// its version, which stays behind. (envoy: MUX)
+    pub(super) fn ignore(&mut self, version: String, nonce: String, is_empty: bool) {
         self.stream.nonce = nonce;
+        if is_empty {
+            self.version = version.into();
+        } else {
+            self.stream.is_due = true;
+            self.stream.is_answer_due = true;
+        }
     }
 
     pub(super) fn next_request(

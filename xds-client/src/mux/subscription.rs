@@ -159,16 +159,23 @@ impl Subscription {
     ) -> Result<Taken, Malformed> {
         let Response { nonce, version, elements, removed, errors, .. } = response;
         if self.interest.is_empty() {
-            self.receive_unwanted(nonce, version, elements.is_empty());
+            match &mut self.protocol {
+                Protocol::Sotw(sotw) => sotw.ignore(version, nonce, elements.is_empty()),
+                Protocol::Delta(delta) => {
+                    delta.answer(Answer { serial, nonce: Some(nonce), rejection: None });
+                }
+            }
             return Ok(Taken::Done);
         }
+        let nonce = Some(nonce);
         let version: Arc<str> = version.into();
         let Self { kind, interest, held, .. } = &*self;
         let reader = Reader { kind: *kind, mode, version: &version, interest, held };
         let Sorted { mut resources, alive } = match reader.read_all(elements, &removed, now) {
             Ok(sorted) => sorted,
             Err(malformed) => {
-                self.answer(Answer { nonce, rejection: Some(malformed.to_string()) });
+                let rejection = Some(malformed.to_string());
+                self.answer(version, Answer { serial, nonce, rejection });
                 return Err(malformed);
             }
         };
@@ -181,8 +188,7 @@ impl Subscription {
             removed.filter(|name: &Arc<str>| self.interest.covers(name)).collect();
         let is_sign_of_life = !alive.is_empty() && resources.is_empty();
         if is_sign_of_life && removed.is_empty() && failures.is_empty() {
-            self.accept(version);
-            self.answer(Answer { nonce, rejection: None });
+            self.answer(version, Answer { serial, nonce, rejection: None });
             return Ok(Taken::Done);
         }
         let is_whole = mode == Mode::Sotw && self.kind.absence_removes() && !is_sign_of_life;
@@ -200,22 +206,8 @@ impl Subscription {
             removed: removed.clone(),
             extent,
         };
-        let nonce = Some(nonce);
         self.deliveries.push_back(Delivered { serial, nonce, version, resources, removed, extent });
         Ok(Taken::Update(update, failures))
-    }
-
-    /// A response that crossed with the request that gave the last name up.
-    fn receive_unwanted(&mut self, nonce: String, version: String, is_empty: bool) {
-        match &mut self.protocol {
-            Protocol::Sotw(sotw) if is_empty => {
-                sotw.version = version.into();
-                sotw.note(nonce);
-            }
-            // The version stays behind, which is what rejects it.
-            Protocol::Sotw(sotw) => sotw.answer(Answer { nonce, rejection: None }),
-            Protocol::Delta(delta) => delta.answer(Answer { nonce, rejection: None }),
-        }
     }
 
     /// Errors of single resources: names that do not exist, and others. (xDS: "resource_errors")
@@ -260,12 +252,7 @@ impl Subscription {
             self.held.insert(resource.name.clone(), resource);
         }
         let rejection = (!refusals.is_empty()).then(|| request::describe(self.kind, refusals));
-        if rejection.is_none() {
-            self.accept(version);
-        }
-        if let Some(nonce) = nonce {
-            self.answer(Answer { nonce, rejection });
-        }
+        self.answer(version, Answer { serial, nonce, rejection });
     }
 
     /// A resource was not repeated in time; what is to be told of it.
@@ -288,16 +275,9 @@ impl Subscription {
         deadlines.set(self.kind, name, None);
     }
 
-    fn accept(&mut self, version: Arc<str>) {
+    fn answer(&mut self, version: Arc<str>, answer: Answer) {
         match &mut self.protocol {
-            Protocol::Sotw(sotw) => sotw.version = version,
-            Protocol::Delta(_) => {}
-        }
-    }
-
-    fn answer(&mut self, answer: Answer) {
-        match &mut self.protocol {
-            Protocol::Sotw(sotw) => sotw.answer(answer),
+            Protocol::Sotw(sotw) => sotw.answer(version, answer),
             Protocol::Delta(delta) => delta.answer(answer),
         }
     }

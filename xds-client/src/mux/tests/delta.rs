@@ -69,7 +69,7 @@ fn rule_25_a_new_stream_waits_until_it_is_known_what_is_held() {
     let delivery = client.deliver(&delta_response(CDS, "1", "a", &["x"], &[]));
     client.reconnect();
     assert_eq!(client.delta(), []);
-    client.mux.on_applied(delivery.receipt, Ok(()));
+    client.mux.on_applied(delivery.receipt, &[]);
     let request = client.delta_one();
     assert_eq!(request.initial_resource_versions, pairs(&[("x", "1")]).into_iter().collect());
     assert_eq!(request.response_nonce, "");
@@ -155,7 +155,7 @@ fn rule_28_a_name_given_up_and_wanted_again_is_asked_for_again() {
     let delivery = client.deliver(&delta_response(EDS, "2", "y", &["a"], &[]));
     client.give_up(EDS, &["a"]);
     client.want(EDS, &["a"]);
-    client.mux.on_applied(delivery.receipt, Ok(()));
+    client.mux.on_applied(delivery.receipt, &[]);
     assert_eq!(client.held(EDS), []);
 }
 

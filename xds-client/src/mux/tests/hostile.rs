@@ -56,7 +56,7 @@ fn no_message_breaks_the_client() {
             match client.mux.on_message(broken.into(), client.now) {
                 Ok(Received::Delivery(delivery)) => {
                     taken += 1;
-                    client.mux.on_applied(delivery.receipt, Ok(()));
+                    client.mux.on_applied(delivery.receipt, &[]);
                 }
                 Ok(_) => {}
                 Err(_) => refused += 1,

@@ -68,7 +68,7 @@ impl Client {
     /// Delivers and accepts; returns what was delivered.
     fn accept(&mut self, response: &impl Message) -> Update {
         let delivery = self.deliver(response);
-        self.mux.on_applied(delivery.receipt, Ok(()));
+        self.mux.on_applied(delivery.receipt, &[]);
         delivery.update
     }
 
@@ -76,7 +76,8 @@ impl Client {
     fn refuse(&mut self, response: &impl Message, names: &[&str]) -> Update {
         let delivery = self.deliver(response);
         let refusal = |name: &&str| Refusal { name: (*name).into(), reason: "bad".into() };
-        self.mux.on_applied(delivery.receipt, Err(names.iter().map(refusal).collect()));
+        let refusals: Vec<_> = names.iter().map(refusal).collect();
+        self.mux.on_applied(delivery.receipt, &refusals);
         delivery.update
     }
 

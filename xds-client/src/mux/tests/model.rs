@@ -283,8 +283,7 @@ impl World {
                 self.have.insert((kind, name.to_string()), text);
             }
         }
-        let outcome = if refusals.is_empty() { Ok(()) } else { Err(refusals) };
-        self.client.mux.on_applied(receipt, outcome);
+        self.client.mux.on_applied(receipt, &refusals);
     }
 
     /// Lets everything come to rest.

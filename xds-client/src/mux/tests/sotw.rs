@@ -117,7 +117,7 @@ fn rule_08_the_nonce_ends_with_its_stream_and_the_version_does_not() {
     // An answer that comes too late for its stream is not given on the next one, but counts.
     let delivery = client.deliver(&response(CDS, "5", "c", &["x"]));
     client.mux.on_stream_closed();
-    client.mux.on_applied(delivery.receipt, Ok(()));
+    client.mux.on_applied(delivery.receipt, &[]);
     assert_eq!(client.sotw(), []);
     client.mux.on_stream_open();
     assert_eq!(gist(&client.sotw()[0]), ("5", "", false));
@@ -255,9 +255,18 @@ fn rule_15_a_request_with_an_old_nonce_would_be_ignored_and_waits_for_the_answer
     let delivery = client.deliver(&response(EDS, "1", "x", &["a"]));
     client.want(EDS, &["b"]);
     assert_eq!(client.sotw(), []);
-    client.mux.on_applied(delivery.receipt, Ok(()));
+    client.mux.on_applied(delivery.receipt, &[]);
     let request = client.sotw_one();
     assert_eq!((gist(&request), request.resource_names.len()), (("1", "x", false), 2));
+}
+
+#[test]
+fn rule_15_the_answer_to_a_later_response_implies_that_to_an_earlier_one() {
+    let mut client = clusters();
+    let first = client.deliver(&response(CDS, "1", "x", &["a"]));
+    assert!(matches!(client.receive(&response(CDS, "2", "y", &[""])), Received::Rejected { .. }));
+    client.mux.on_applied(first.receipt, &[]);
+    assert_eq!(gist(&client.sotw_one()), ("", "y", true));
 }
 
 #[test]
@@ -334,7 +343,7 @@ fn rule_19_a_child_is_given_up_before_its_parent_is_acknowledged() {
     client.accept(&response(EDS, "e", "y", &["a", "b"]));
     client.sotw();
     let delivery = client.deliver(&response(CDS, "2", "z", &["a"]));
-    client.mux.on_applied(delivery.receipt, Ok(()));
+    client.mux.on_applied(delivery.receipt, &[]);
     client.give_up(EDS, &["b"]);
     let requests = client.sotw();
     assert_eq!((&*requests[0].type_url, requests.len()), (&*EDS.type_url(), 2));

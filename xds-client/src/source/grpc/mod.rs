@@ -177,8 +177,8 @@ impl Client {
     }
 
     /// See [`Mux::on_applied`].
-    pub fn applied(&self, receipt: Receipt, outcome: Result<(), Vec<Refusal>>) {
-        self.tell(|mux| mux.on_applied(receipt, outcome));
+    pub fn applied(&self, receipt: Receipt, refusals: &[Refusal]) {
+        self.tell(|mux| mux.on_applied(receipt, refusals));
     }
 
     /// See [`Mux::control_plane`].

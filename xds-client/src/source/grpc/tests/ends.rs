@@ -72,7 +72,7 @@ fn a_reset_after_the_head_is_the_server_s_fault() {
         let mut session = both.opened().await;
         session.push("1", &["a"]);
         let delivery = both.delivered().await;
-        both.client.applied(delivery.receipt, Ok(()));
+        both.client.applied(delivery.receipt, &[]);
         session.stream().send_reset(Reason::INTERNAL_ERROR);
         let (status, _) = both.closed().await;
         assert_eq!(status.code, 13, "{status}");
@@ -148,7 +148,7 @@ fn a_delivery_outlives_its_stream() {
         drop(session);
         both.closed().await;
         let mut session = both.opened().await;
-        both.client.applied(delivery.receipt, Ok(()));
+        both.client.applied(delivery.receipt, &[]);
         let request: api::DiscoveryRequest = session.hear().await;
         assert_eq!((&*request.version_info, &*request.response_nonce), ("1", ""));
     });

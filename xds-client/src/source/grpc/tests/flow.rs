@@ -36,14 +36,14 @@ fn a_push_is_delivered_and_the_judgement_is_the_answer() {
         let delivery = both.delivered().await;
         assert_eq!(delivery.update.resources.len(), 2);
         assert_eq!(&*both.client.control_plane(), "istiod");
-        both.client.applied(delivery.receipt, Ok(()));
+        both.client.applied(delivery.receipt, &[]);
         let answer: api::DiscoveryRequest = session.hear().await;
         assert_eq!((&*answer.version_info, &*answer.response_nonce), ("1", "nonce 1"));
 
         session.push("2", &["bad"]);
         let delivery = both.delivered().await;
         let refusal = Refusal { name: "bad".into(), reason: "why".into() };
-        both.client.applied(delivery.receipt, Err(vec![refusal]));
+        both.client.applied(delivery.receipt, &[refusal]);
         let answer: api::DiscoveryRequest = session.hear().await;
         assert_eq!((&*answer.version_info, &*answer.response_nonce), ("1", "nonce 2"));
         let message = answer.error_detail.unwrap().message;
@@ -81,7 +81,7 @@ fn delta_reconnects_with_what_is_held() {
             ..api::DeltaDiscoveryResponse::default()
         });
         let delivery = both.delivered().await;
-        both.client.applied(delivery.receipt, Ok(()));
+        both.client.applied(delivery.receipt, &[]);
         let answer: api::DeltaDiscoveryRequest = session.hear().await;
         assert_eq!(answer.response_nonce, "n");
         session.end("14", "restarting");
@@ -147,7 +147,7 @@ fn a_push_of_fifty_megabytes_does_not_stall() {
         session.say(&api::DiscoveryResponse { resources, ..clusters("1", &[]) });
         let delivery = both.delivered().await;
         assert_eq!(delivery.update.resources.len(), 5000);
-        both.client.applied(delivery.receipt, Ok(()));
+        both.client.applied(delivery.receipt, &[]);
         session.hear::<api::DiscoveryRequest>().await;
         let answer: api::DiscoveryRequest = session.hear().await;
         assert_eq!(answer.version_info, "1");
@@ -189,11 +189,11 @@ fn a_server_that_pushes_faster_than_it_is_applied_has_to_wait() {
         assert_eq!(stream.capacity(), 0, "nothing is left of the window");
         assert!(both.events.try_recv().is_err());
 
-        both.client.applied(first.receipt, Ok(()));
+        both.client.applied(first.receipt, &[]);
         for _ in 0..100 {
             let delivery = both.delivered().await;
             assert_eq!(delivery.update.resources.len(), 1);
-            both.client.applied(delivery.receipt, Ok(()));
+            both.client.applied(delivery.receipt, &[]);
         }
     });
 }
@@ -214,7 +214,7 @@ fn a_resource_expires_whether_or_not_there_is_a_stream() {
             ..clusters("1", &[])
         });
         let delivery = both.delivered().await;
-        both.client.applied(delivery.receipt, Ok(()));
+        both.client.applied(delivery.receipt, &[]);
         both.is_down.set(true);
         session.end("14", "");
         loop {
