@@ -6,6 +6,7 @@
 
 mod delta;
 mod element;
+mod forgotten;
 mod interest;
 mod request;
 mod sotw;

@@ -1,16 +1,13 @@
 //! State of the world: every request says all names, the last version that was accepted and the last nonce, so the latest one is all that counts.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outrigger_xds_api::envoy::service::discovery::v3::DiscoveryRequest;
 
+use super::forgotten::Forgotten;
 use super::interest::{Interest, Subject, WILDCARD};
 use super::request::{self, Answer};
 use crate::resource::ResourceType;
-
-/// Names that are remembered as given up. Most never come back.
-const GIVEN_UP_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Sotw {
@@ -32,8 +29,7 @@ struct Stream {
     is_answer_due: bool,
     /// A name was asked for: from then on no names means none, not all.
     was_explicit: bool,
-    /// Names that were given up, and of which the server may not have heard: it ignores a request that crosses with a response.
-    given_up: BTreeSet<Arc<str>>,
+    forgotten: Forgotten,
 }
 
 impl Sotw {
@@ -52,12 +48,16 @@ impl Sotw {
 
     pub(super) fn unsubscribe(&mut self, subject: &Subject) {
         self.stream.is_due = true;
-        if let Subject::Name(name) = subject {
-            if self.stream.given_up.len() == GIVEN_UP_MAX {
-                self.stream.given_up.clear();
-            }
-            self.stream.given_up.insert(name.clone());
+        if let Subject::Name(name) = subject
+            && self.stream.is_open
+        {
+            self.stream.forgotten.insert(name);
         }
+    }
+
+    /// The owner has a resource of this name.
+    pub(super) fn apply(&mut self, name: &str) {
+        self.stream.forgotten.remove(name);
     }
 
     /// Answers a response of this version. An answer that was not sent yet is overtaken, and one that comes after that to a later response is not
@@ -71,6 +71,7 @@ impl Sotw {
             self.version = version;
         }
         if let Some(nonce) = answer.nonce {
+            self.stream.forgotten.renew();
             self.stream.nonce = nonce;
             self.stream.rejection = answer.rejection;
             self.stream.is_due = true;
@@ -80,7 +81,9 @@ impl Sotw {
 
     /// A response that crossed with the request that gave the last name up. An empty one says what is so, and needs no answer; any other is rejected by
     /// its version, which stays behind. (envoy: MUX)
-    pub(super) fn ignore(&mut self, version: String, nonce: String, is_empty: bool) {
+    pub(super) fn ignore(&mut self, serial: u64, version: String, nonce: String, is_empty: bool) {
+        self.answered = serial;
+        self.stream.forgotten.renew();
         self.stream.nonce = nonce;
         if is_empty {
             self.version = version.into();
@@ -100,19 +103,14 @@ impl Sotw {
         if !is_due {
             return None;
         }
-        // The owner has forgotten what it gave up. If it wants it again, only a request without that name, and then one with it, make the
-        // server say it again. (xDS: "unsubscribing from resources")
-        if !stream.is_open {
-            stream.given_up.clear();
-        }
-        let (forgotten, names): (Vec<_>, Vec<_>) =
-            interest.names.iter().partition(|name| !interest.all && stream.given_up.remove(*name));
+        let forgotten = stream.forgotten.take(interest);
         stream.is_open = true;
         stream.is_due = !forgotten.is_empty();
         stream.is_answer_due = false;
         stream.was_explicit |= !interest.names.is_empty();
         let all = (interest.all && stream.was_explicit).then(|| WILDCARD.into());
-        let resource_names = all.into_iter().chain(names.iter().map(ToString::to_string)).collect();
+        let names = interest.names.iter().filter(|name| !forgotten.contains(name));
+        let resource_names = all.into_iter().chain(names.map(ToString::to_string)).collect();
         Some(DiscoveryRequest {
             version_info: String::from(&*self.version),
             node: None,

@@ -160,7 +160,7 @@ impl Subscription {
         let Response { nonce, version, elements, removed, errors, .. } = response;
         if self.interest.is_empty() {
             match &mut self.protocol {
-                Protocol::Sotw(sotw) => sotw.ignore(version, nonce, elements.is_empty()),
+                Protocol::Sotw(sotw) => sotw.ignore(serial, version, nonce, elements.is_empty()),
                 Protocol::Delta(delta) => {
                     delta.answer(Answer { serial, nonce: Some(nonce), rejection: None });
                 }
@@ -247,6 +247,9 @@ impl Subscription {
             }
             if !refusals.is_empty() {
                 resource.version = Arc::default();
+            }
+            if let Protocol::Sotw(sotw) = &mut self.protocol {
+                sotw.apply(&resource.name);
             }
             deadlines.set(self.kind, &resource.name, at);
             self.held.insert(resource.name.clone(), resource);
