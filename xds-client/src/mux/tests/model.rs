@@ -32,7 +32,7 @@ struct Asked {
     /// State of the world: the version that was sent last, and its nonce.
     version: Option<u64>,
     nonce: String,
-    /// Delta: what the client holds, or will when it has read everything.
+    /// What the client holds, or will when it has read everything.
     known: BTreeMap<String, String>,
     /// Delta: names that must be answered, even if only to say that there is no such thing.
     unanswered: BTreeSet<String>,
@@ -83,6 +83,7 @@ impl Server {
             asked.version = None;
         }
         asked.known.retain(|name, _| asked.names.contains(name) && names.contains(name));
+        asked.known.retain(|name, _| asked.names.contains(name) && names.contains(name));
         asked.names = names;
     }
 
@@ -129,8 +130,14 @@ impl Server {
                 asked.version = Some(current);
                 asked.nonce.clone_from(&nonce);
                 let mut response = response(kind, &current.to_string(), &nonce, &[]);
-                response.resources =
-                    there.map(|((_, name), text)| body(kind, name, text)).collect();
+                // As istiod does: of endpoints only what is new, of all else everything.
+                response.resources = there
+                    .filter(|((_, name), text)| {
+                        let known = asked.known.insert((*name).into(), (**text).into());
+                        kind != EDS || known.as_deref() != Some(**text)
+                    })
+                    .map(|((_, name), text)| body(kind, name, text))
+                    .collect();
                 Some(response.encode_to_vec().into())
             }
             Mode::Delta => {
@@ -353,4 +360,22 @@ fn any_interleaving_ends_in_the_last_good_state_of_the_server() {
             }
         }
     }
+}
+
+#[test]
+fn rule_28_what_is_wanted_again_comes_even_if_the_requests_for_it_cross_with_a_response() {
+    let mut world = World::new(Mode::Sotw);
+    world.server.content.insert((EDS, "a"), "1");
+    world.change_mind("a");
+    world.settle();
+    world.check();
+    // A response without the name is on its way when it is given up and wanted again: the server ignores both requests.
+    world.server.versions.insert(EDS, 7);
+    assert!(world.advance(0));
+    world.change_mind("a");
+    world.change_mind("a");
+    while world.advance(3) {}
+    while world.advance(4) {}
+    world.settle();
+    world.check();
 }
