@@ -141,7 +141,6 @@ pub async fn run(index: usize, shared: Arc<Shared>, mut mailbox: mpsc::Receiver<
             Mail::DrainChanged => crate::listener::wake_connections(),
         }
     }
-    access_log::hand_over();
 }
 
 /// This worker's index.

@@ -3,6 +3,7 @@
 //! One translator per message. A translator takes its message apart completely (`fields`), says where it stands (`At`), and answers with a compiled type or a
 //! [`ConfigError`] that names the field.
 
+pub mod access_log;
 mod common;
 mod cx;
 mod error;
