@@ -13,7 +13,8 @@ use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::core::v3::address::Address as AddressKind;
 use outrigger_xds_api::envoy::config::core::v3::socket_address::PortSpecifier;
 use outrigger_xds_api::envoy::config::core::v3::{
-    Address, CidrRange, DataSource, Pipe, RuntimeFractionalPercent, SocketAddress, data_source,
+    Address, CidrRange, DataSource, Pipe, RuntimeFractionalPercent, SocketAddress,
+    TypedExtensionConfig, data_source,
 };
 use outrigger_xds_api::envoy::r#type::v3::fractional_percent::DenominatorType;
 use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Int32Range, Percent};
@@ -104,6 +105,12 @@ pub fn bool_or(value: Option<google::protobuf::BoolValue>, default: bool) -> boo
 pub fn enumeration<E: TryFrom<i32>>(number: i32, at: &At<'_>) -> Translated<E> {
     E::try_from(number)
         .map_err(|_| at.error(format_args!("{number} is no value of the enumeration")))
+}
+
+/// The name and the configuration of an extension.
+pub fn extension(message: TypedExtensionConfig, at: &At<'_>, cx: &Cx<'_>) -> (String, Option<Any>) {
+    fields!(cx, at, message => TypedExtensionConfig { used: name, typed_config; });
+    (name, typed_config)
 }
 
 /// Which kind of address it is.

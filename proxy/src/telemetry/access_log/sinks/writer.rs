@@ -5,8 +5,10 @@
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::buffer::Buffer;
 use super::settings;
 use crate::telemetry::metrics::{FilesystemStat, FilesystemStats};
 
@@ -33,6 +35,8 @@ enum Job {
 pub(super) struct Queue {
     jobs: SyncSender<Job>,
     stats: FilesystemStats,
+    /// Those of all threads.
+    buffers: Mutex<Vec<Weak<Mutex<Buffer>>>>,
     reopens: AtomicBool,
     is_closed: AtomicBool,
 }
@@ -46,15 +50,16 @@ impl Queue {
         file: std::fs::File,
         open: Option<Open>,
         stats: FilesystemStats,
-    ) -> std::io::Result<std::sync::Arc<Self>> {
+    ) -> std::io::Result<Arc<Self>> {
         let (jobs, inbox) = sync_channel(MOST_WAITING);
-        let queue = std::sync::Arc::new(Self {
+        let queue = Arc::new(Self {
             jobs,
             stats: stats.clone(),
+            buffers: Mutex::default(),
             reopens: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         });
-        let flags = std::sync::Arc::downgrade(&queue);
+        let flags = Arc::downgrade(&queue);
         let reopens = move || {
             flags.upgrade().is_some_and(|queue| queue.reopens.swap(false, Ordering::Relaxed))
         };
@@ -100,8 +105,20 @@ impl Queue {
         self.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Asks for a message when everything handed over is written; `None` if there is no room until the deadline.
-    pub(super) fn ask_to_flush(&self, deadline: Instant) -> Option<Receiver<()>> {
+    /// A thread begins to write to this file.
+    pub(super) fn add_buffer(&self, buffer: &Arc<Mutex<Buffer>>) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.retain(|buffer| buffer.strong_count() > 0);
+        buffers.push(Arc::downgrade(buffer));
+    }
+
+    /// Collects all buffers, and asks for a message when everything is written; `None` if there is no room until the deadline.
+    pub(super) fn flush(&self, deadline: Instant) -> Option<Receiver<()>> {
+        let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        for buffer in buffers.iter().filter_map(Weak::upgrade) {
+            buffer.lock().unwrap_or_else(PoisonError::into_inner).hand_over(self);
+        }
+        drop(buffers);
         let (done, receiver) = sync_channel(1);
         let mut job = Job::Flush(done);
         loop {
