@@ -73,11 +73,7 @@ pub(super) fn filter(message: AccessLogFilter, at: &At<'_>, cx: &Cx<'_>) -> Tran
     })
 }
 
-fn several(
-    messages: Vec<AccessLogFilter>,
-    at: &At<'_>,
-    cx: &Cx<'_>,
-) -> Translated<Box<[Filter]>> {
+fn several(messages: Vec<AccessLogFilter>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Box<[Filter]>> {
     if messages.len() < 2 {
         return Err(at.error("has fewer than 2 elements"));
     }

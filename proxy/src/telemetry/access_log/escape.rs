@@ -80,7 +80,10 @@ mod tests {
         // Recorded from Envoy 1.40.
         let cases: &[(&[u8], &[u8])] = &[
             (b"plain / ' <", b"plain / ' <"),
-            (b"\x01\x1b\x08\x0c\r\x00\n\t\x7f\"\\", b"\\u0001\\u001b\\b\\f\\r\\u0000\\n\\t\x7f\\\"\\\\"),
+            (
+                b"\x01\x1b\x08\x0c\r\x00\n\t\x7f\"\\",
+                b"\\u0001\\u001b\\b\\f\\r\\u0000\\n\\t\x7f\\\"\\\\",
+            ),
             ("caf\u{e9} \u{2028} \u{9b}".as_bytes(), "caf\u{e9} \u{2028} \u{9b}".as_bytes()),
             (b"\xff\"\\ \t caf\xc3\xa9", b"\\u00ff\\u0022\\u005c \\u0009 caf\\u00c3\\u00a9"),
             (b"caf\xc3", b"caf\\u00c3"),

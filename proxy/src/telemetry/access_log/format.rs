@@ -132,7 +132,10 @@ mod tests {
             ("%REQ()%", "position 0: %REQ()% needs arguments"),
             ("%DURATION(3)%", "position 0: %DURATION(3)% takes no arguments"),
             ("%DURATION:3%", "position 0: %DURATION:3% takes no length"),
-            ("%REQ_WITHOUT_QUERY(a)%", "position 0: %REQ_WITHOUT_QUERY(a)% needs the formatter envoy.formatter.req_without_query"),
+            (
+                "%REQ_WITHOUT_QUERY(a)%",
+                "position 0: %REQ_WITHOUT_QUERY(a)% needs the formatter envoy.formatter.req_without_query",
+            ),
             ("%FILTER_STATE(a)%", "position 0: %FILTER_STATE(a)% is not supported: filter state"),
         ] {
             let error = Format::compile(text).unwrap_err();

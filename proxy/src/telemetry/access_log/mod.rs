@@ -32,9 +32,7 @@ pub use filter::{Comparison, Filter, Sampling};
 pub use format::{Format, FormatError, Options};
 pub use json::{JsonFormat, Node};
 pub use record::{LogType, Record};
-pub use sinks::{
-    LogFile, Settings, flush, flush_at_intervals, flush_when_due, install, reopen,
-};
+pub use sinks::{LogFile, Settings, flush, flush_at_intervals, flush_when_due, install, reopen};
 
 /// The logs of a listener, a connection manager or a TCP proxy, in the order of the configuration.
 #[derive(Debug, Default)]

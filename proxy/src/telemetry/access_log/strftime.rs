@@ -73,8 +73,18 @@ enum Pad {
 const WEEKDAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 /// Digits of a nanosecond.
 const FRACTION: u8 = 9;
@@ -152,11 +162,14 @@ impl Parts {
                     Pad::No => 0,
                     Pad::Zero(width) | Pad::Space(width) => width,
                 };
-                self.push(Part::Number(number, match first {
-                    '-' => Pad::No,
-                    '_' => Pad::Space(width),
-                    _ => Pad::Zero(width),
-                }));
+                self.push(Part::Number(
+                    number,
+                    match first {
+                        '-' => Pad::No,
+                        '_' => Pad::Space(width),
+                        _ => Pad::Zero(width),
+                    },
+                ));
             }
             _ => self.plain(first)?,
         }
@@ -395,7 +408,10 @@ mod tests {
         for (format, expected) in [
             ("%A %a %B %b %h", "Sunday Sun November Nov Nov"),
             ("%C %y %Y %G %g %E4Y", "20 26 2026 2026 26 2026"),
-            ("%c|%x|%X|%D|%F|%T|%R|%r", "Sun Nov 22 19:03:26 2026|11/22/26|19:03:26|11/22/26|2026-11-22|19:03:26|19:03|07:03:26 PM"),
+            (
+                "%c|%x|%X|%D|%F|%T|%R|%r",
+                "Sun Nov 22 19:03:26 2026|11/22/26|19:03:26|11/22/26|2026-11-22|19:03:26|19:03|07:03:26 PM",
+            ),
             ("%d %e %m %j", "22 22 11 326"),
             ("%H %I %k %l %M %S %p %P", "19 07 19  7 03 26 PM pm"),
             ("%U %V %W %u %w", "47 47 46 7 0"),

@@ -71,7 +71,8 @@ pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Str
     for (name, value) in headers {
         head.headers.append(name.as_bytes(), value.as_bytes());
     }
-    let mut stream = Stream { request: Some(head), log_type: LogType::DownstreamEnd, ..Stream::default() };
+    let mut stream =
+        Stream { request: Some(head), log_type: LogType::DownstreamEnd, ..Stream::default() };
     stream.info.protocol = Some(Protocol::Http11);
     stream
 }

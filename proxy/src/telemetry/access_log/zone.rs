@@ -130,8 +130,9 @@ impl Counts {
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (header, rest) = bytes.split_at_checked(44)?;
         let counts = header.strip_prefix(b"TZif")?.get(16..)?.as_chunks::<4>().0;
-        let mut counts =
-            counts.iter().map(|count| usize::from(u16::try_from(u32::from_be_bytes(*count)).unwrap_or(u16::MAX)));
+        let mut counts = counts.iter().map(|count| {
+            usize::from(u16::try_from(u32::from_be_bytes(*count)).unwrap_or(u16::MAX))
+        });
         let mut next = || counts.next();
         let (universals, standards, leaps) = (next()?, next()?, next()?);
         let (times, types, chars) = (next()?, next()?, next()?);
@@ -279,7 +280,9 @@ mod tests {
             let expected = Local { offset, name: name.into() };
             assert_eq!(Rule::parse(rule).unwrap().at(seconds), expected, "{rule} {seconds}");
         }
-        for bad in ["", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "C-999"] {
+        for bad in
+            ["", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "C-999"]
+        {
             assert!(Rule::parse(bad).is_none(), "{bad}");
         }
     }
@@ -307,7 +310,7 @@ mod tests {
         let zone = Zone::parse(&file).unwrap();
         assert_eq!(zone.at(99), Local { offset: 60, name: "LMT".into() });
         assert_eq!(zone.at(100), Local { offset: 180, name: "STD".into() });
-        for end in 0..file.len() - 1 {
+        for end in 0..file.len() - b"STD-0:03\n".len() {
             let cut = file.get(..end).unwrap();
             assert!(Zone::parse(cut).is_none_or(|zone| zone.rule.is_none()), "{end}");
         }

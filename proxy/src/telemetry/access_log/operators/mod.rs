@@ -164,9 +164,7 @@ pub(super) fn compile(command: &Command<'_>, options: Options) -> Result<Operati
         }
         Make::Plain(write) => Run::Plain(write),
         Make::Required(_) if command.args.is_empty() => return Err("needs arguments".to_owned()),
-        Make::Optional(compile) | Make::Required(compile) => {
-            Run::Compiled(compile(command.args)?)
-        }
+        Make::Optional(compile) | Make::Required(compile) => Run::Compiled(compile(command.args)?),
     };
     if command.max_length.is_some() && !row.takes_length {
         return Err("takes no length".to_owned());

@@ -60,8 +60,7 @@ fn settings() -> &'static Settings {
 /// Writes everything that is buffered, whichever thread's it is: at the end of the process. Blocks, but for two seconds at most.
 pub fn flush() {
     let deadline = Instant::now() + EXIT_PATIENCE;
-    let asked: Vec<_> =
-        file::all().iter().filter_map(|file| file.queue.flush(deadline)).collect();
+    let asked: Vec<_> = file::all().iter().filter_map(|file| file.queue.flush(deadline)).collect();
     for done in asked {
         let _ = done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }

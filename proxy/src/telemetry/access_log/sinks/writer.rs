@@ -4,8 +4,8 @@
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
@@ -21,7 +21,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) type Open = Box<dyn Fn() -> std::io::Result<std::fs::File> + Send>;
 
 enum Job {
-    Write { bytes: Vec<u8>, lines: u64 },
+    Write {
+        bytes: Vec<u8>,
+        lines: u64,
+    },
     /// There is something to do besides lines.
     Wake,
     /// Tell when everything before is written.
@@ -146,7 +149,9 @@ struct Writer {
 impl Writer {
     fn run(&mut self, inbox: &Receiver<Job>, open: Option<&Open>, reopens: impl Fn() -> bool) {
         while let Ok(job) = inbox.recv() {
-            if reopens() && let Some(open) = open {
+            if reopens()
+                && let Some(open) = open
+            {
                 self.reopen(open);
             }
             match job {
