@@ -19,6 +19,8 @@ use crate::upstream::host_set::Assignment;
 pub struct ClusterHandle {
     /// Its name.
     pub name: Arc<str>,
+    /// The name that stats and logs have for it. (envoy: Cluster.alt_stat_name)
+    pub observability_name: Arc<str>,
     /// The name that its endpoints have, if they are discovered. (envoy: EdsClusterConfig.service_name)
     pub service_name: Option<Arc<str>>,
     source: Source,
@@ -64,6 +66,7 @@ impl ClusterHandle {
         };
         Arc::new(Self {
             name: spec.name.clone(),
+            observability_name: spec.observability_name(),
             service_name,
             source: match resource {
                 Some(resource) if !is_resolved => Source::Resource(resource),
