@@ -12,6 +12,7 @@ use outrigger_xds::Resource;
 use super::cluster::{ClusterSpec, Discovery};
 use super::endpoints;
 use super::environment::Environment;
+use crate::telemetry::metrics::ClusterStats;
 use crate::upstream::Cluster;
 use crate::upstream::host_set::Assignment;
 
@@ -152,6 +153,12 @@ impl ClusterHandle {
                 Arc::new(spec)
             }
         }
+    }
+
+    /// The counters that it has, or will have when it is used.
+    #[must_use]
+    pub fn stats(&self) -> ClusterStats {
+        self.environment.registry.stats(&self.spec().stats_prefix())
     }
 
     /// Takes over what the control plane says of its endpoints; the caller has validated it.
