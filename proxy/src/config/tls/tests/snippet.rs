@@ -100,7 +100,7 @@ impl Snippet {
             if self.is_server {
                 server_transport(message, at, cx).err()
             } else {
-                client_transport(message, at, cx).err()
+                client_transport(message, false, at, cx).err()
             }
         });
         let shorten = |path: String| match path.strip_prefix(self.within) {
