@@ -129,7 +129,7 @@ fn refused() -> Stream {
             ("x-envoy-expected-rq-timeout-ms", "15000"),
         ],
     );
-    let details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error: Connection refused}";
+    let details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
     respond(&mut s, 503, details, &[("content-type", "text/plain")]);
     s.info.bytes_sent = 98;
     s.info.route_name = "r-refused".into();
