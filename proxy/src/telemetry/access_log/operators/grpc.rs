@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
             }
         }))
     }),
-    Row::plain("GRPC_STATUS_NUMBER", |record, out| Form::Number.write(record, out)),
+    Row::number("GRPC_STATUS_NUMBER", |record, out| Form::Number.write(record, out)),
 ];
 
 /// The status of what cannot be read as one.

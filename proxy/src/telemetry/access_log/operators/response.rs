@@ -1,10 +1,10 @@
 //! What became of a stream: status, details, flags, and the cause in our words.
 
-use super::{Operator, Row, Wrote, non_empty, number, text};
+use super::{Operator, Row, Wrote, non_empty, number, plain, text};
 use crate::telemetry::access_log::Record;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::plain("RESPONSE_CODE", |record, out| number(out, record.info.response_code)),
+    Row::number("RESPONSE_CODE", |record, out| number(out, record.info.response_code)),
     Row::optional("RESPONSE_CODE_DETAILS", |args| {
         Ok(Box::new(Details { keeps_spaces: args == "ALLOW_WHITESPACES" }))
     }),
@@ -52,7 +52,7 @@ pub(super) fn underscores(out: &mut [u8], start: usize) {
 /// A dash stands for no flag, in JSON too.
 fn joined(out: &mut Vec<u8>, flags: impl Iterator<Item = &'static str>) -> Wrote {
     match super::list(out, flags) {
-        Wrote::Nothing => text(out, b"-"),
-        wrote => wrote,
+        Wrote::Nothing => plain(out, "-"),
+        _ => Wrote::Plain,
     }
 }
