@@ -77,7 +77,7 @@ fn times(stream: &mut Stream, at: [Option<u64>; 6], end_nanos: u64) {
     (upstream.first_rx, upstream.last_rx) = (first_rx, last_rx);
 }
 
-fn upstream(stream: &mut Stream, local: &str, protocol: Option<Protocol>) {
+fn upstream(stream: &Stream, local: &str, protocol: Option<Protocol>) {
     let mut upstream = stream.info.upstream.borrow_mut();
     upstream.local_address = Some(address(local));
     upstream.protocol = protocol;
@@ -112,7 +112,7 @@ fn to_a_host() -> Stream {
     );
     s.info.bytes_sent = 5;
     s.info.route_name = "main \"route\"".into();
-    upstream(&mut s, "127.0.0.1:60224", Some(Protocol::Http11));
+    upstream(&s, "127.0.0.1:60224", Some(Protocol::Http11));
     let at = [Some(77), Some(579), Some(579), Some(1666), Some(1853), Some(1834)];
     times(&mut s, at, 1_904_080);
     s
@@ -179,7 +179,7 @@ fn grpc() -> Stream {
     );
     (s.info.bytes_received, s.info.bytes_sent) = (3, 5);
     s.info.route_name = "main \"route\"".into();
-    upstream(&mut s, "127.0.0.1:60276", Some(Protocol::Http11));
+    upstream(&s, "127.0.0.1:60276", Some(Protocol::Http11));
     let at = [Some(332), Some(399), Some(403), Some(1195), Some(1290), Some(1255)];
     times(&mut s, at, 1_299_979);
     s
@@ -199,7 +199,7 @@ fn left_by_the_client() -> Stream {
     );
     s.info.details = "downstream_remote_disconnect".into();
     s.info.fail(Some(ResponseFlag::DownstreamConnectionTermination), CauseCode::Internal);
-    upstream(&mut s, "127.0.0.1:60276", Some(Protocol::Http11));
+    upstream(&s, "127.0.0.1:60276", Some(Protocol::Http11));
     times(&mut s, [Some(45), Some(220), Some(220), None, None, None], 50_000_000);
     s
 }
@@ -292,7 +292,7 @@ fn over_mutual_tls() -> Stream {
     );
     s.info.bytes_sent = 5;
     s.info.route_name = "main \"route\"".into();
-    upstream(&mut s, "127.0.0.1:60288", Some(Protocol::Http11));
+    upstream(&s, "127.0.0.1:60288", Some(Protocol::Http11));
     let at = [Some(46), Some(445), Some(445), Some(1033), Some(1169), Some(1133)];
     times(&mut s, at, 1_182_584);
     s
@@ -302,7 +302,7 @@ fn relayed() -> Stream {
     let mut s = stream(34, "tcp", 28003, 54548, 992_700_000);
     (s.info.bytes_received, s.info.bytes_sent) = (3, 8);
     s.info.stream_id.set(b"edb54995-c9e4-4f5f-adb7-3acf0a89298d".as_slice().into()).unwrap();
-    upstream(&mut s, "127.0.0.1:34964", None);
+    upstream(&s, "127.0.0.1:34964", None);
     times(&mut s, [None; 6], 101_500_000);
     s
 }

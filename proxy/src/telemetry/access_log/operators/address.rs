@@ -7,7 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Row, Wrote, number, text};
 use crate::net::Address;
-use crate::telemetry::access_log::Record;
 
 macro_rules! forms {
     ($($with_port:literal, $without_port:literal, $port:literal: |$record:ident| $address:expr;)+) => {

@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Row] = &[
             optional(out, request.headers.get(Id::X_REQUEST_ID).filter(|id| !id.is_empty()))
         }
         None if record.info.protocol.is_some() => Wrote::Nothing,
-        None => text(out, &**record.info.stream_id.get_or_init(|| request_id::random().into())),
+        None => text(out, record.info.stream_id.get_or_init(|| request_id::random().into())),
     }),
     Row::plain("UNIQUE_ID", |_, out| text(out, &request_id::random())),
     Row::plain("ACCESS_LOG_TYPE", |record, out| {

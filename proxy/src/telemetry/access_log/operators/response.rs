@@ -1,5 +1,7 @@
 //! What became of a stream: status, details, flags, and the cause in our words.
 
+use outrigger_policy::verdict::ResponseFlag;
+
 use super::{Operator, Row, Wrote, non_empty, number, plain, text};
 use crate::telemetry::access_log::Record;
 
@@ -12,10 +14,10 @@ pub(super) const ROWS: &[Row] = &[
         non_empty(out, &record.info.termination_details)
     }),
     Row::plain("RESPONSE_FLAGS", |record, out| {
-        joined(out, record.info.flags.iter().map(|flag| flag.short()))
+        joined(out, record.info.flags.iter().map(ResponseFlag::short))
     }),
     Row::plain("RESPONSE_FLAGS_LONG", |record, out| {
-        joined(out, record.info.flags.iter().map(|flag| flag.long()))
+        joined(out, record.info.flags.iter().map(ResponseFlag::long))
     }),
     Row::plain("LOCAL_REPLY_BODY", |record, out| text(out, record.local_reply_body)),
     Row::plain("OUTRIGGER_CAUSE", |record, out| match &record.info.cause {
