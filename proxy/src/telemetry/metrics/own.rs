@@ -144,7 +144,7 @@ mod tests {
         for code in CauseCode::ALL {
             own.cause(*code);
         }
-        let text = own.text();
+        let text = own.text(&StatsQuery::default());
         for code in CauseCode::ALL {
             let line = format!("outrigger_causes_total{{cause=\"{}\"}} 1", code.as_str());
             assert!(text.contains(&line), "{line}");
@@ -155,7 +155,7 @@ mod tests {
     fn only_one_recorder_can_be_installed() {
         let own = Own::install().unwrap();
         metrics::counter!("outrigger_test_total").increment(1);
-        assert!(own.text().contains("outrigger_test_total 1"));
+        assert!(own.text(&StatsQuery::default()).contains("outrigger_test_total 1"));
         assert!(Own::install().is_err());
     }
 }

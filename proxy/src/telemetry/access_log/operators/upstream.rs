@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::address::whole;
 use super::response::underscores;
-use super::{Row, Wrote, non_empty, number, text};
+use super::{Row, Wrote, non_empty, number, plain, text};
 use crate::config::ClusterHandle;
 use crate::telemetry::access_log::Record;
 use crate::worker;
@@ -33,10 +33,10 @@ pub(super) const ROWS: &[Row] = &[
         wrote
     }),
     Row::plain("UPSTREAM_PROTOCOL", |record, out| match record.info.upstream.borrow().protocol {
-        Some(protocol) => text(out, protocol.as_str().as_bytes()),
+        Some(protocol) => plain(out, protocol.as_str()),
         None => Wrote::Nothing,
     }),
-    Row::plain("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record, out| {
+    Row::number("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record, out| {
         number(out, record.info.upstream.borrow().attempts)
     }),
     Row::plain("UPSTREAM_TRANSPORT_FAILURE_REASON", |record, out| {
