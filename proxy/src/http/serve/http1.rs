@@ -215,7 +215,6 @@ impl Server {
     /// Writes the response and tells what comes of the connection.
     async fn respond(&mut self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
         let is_switch = exchange.response.status == 101;
-        let was_chunked = exchange.response.headers.contains(Id::TRANSFER_ENCODING);
         finalize(&mut exchange, is_switch);
         if !is_switch && !self.codec.is_body_done() {
             // The rest of the request stands between us and the next one.
@@ -233,8 +232,7 @@ impl Server {
         if length == BodyLength::UntilClose {
             exchange.closes_connection = true;
         }
-        let form = Form { is_old, is_switch, was_chunked };
-        self.write_head(&mut exchange, length, form);
+        self.write_head(&mut exchange, length, is_old, is_switch);
         let closes = exchange.closes_connection;
         let fate = poll_fn(|cx| self.poll_response(cx, &mut exchange, length)).await;
         if fate == Fate::Keep && closes { Fate::Close } else { fate }
@@ -244,7 +242,8 @@ impl Server {
         &self,
         exchange: &mut Exchange,
         length: BodyLength,
-        Form { is_old, is_switch, was_chunked }: Form,
+        is_old: bool,
+        is_switch: bool,
     ) {
         let mut extra: [(&str, &[u8]); 2] = [("", b""); 2];
         let mut count = 0;
@@ -264,8 +263,8 @@ impl Server {
         if may_have_body(status) && !exchange.response.headers.contains(Id::CONTENT_LENGTH) {
             match length {
                 BodyLength::Chunked => add("transfer-encoding", b"chunked"),
-                // What a GET would be answered with.
-                BodyLength::Exact(0) if was_chunked && exchange.request.is_head() => {
+                // What a GET would be answered with, if nobody knows how long that is.
+                BodyLength::Exact(0) if exchange.request.is_head() && !is_old => {
                     add("transfer-encoding", b"chunked");
                 }
                 BodyLength::Exact(0) if !exchange.request.is_head() => add("content-length", b"0"),
@@ -382,14 +381,6 @@ enum Arrival {
     Left,
     /// The connection has no more reason to live.
     Ended,
-}
-
-/// What decides about the lines that frame a response.
-struct Form {
-    is_old: bool,
-    is_switch: bool,
-    /// The upstream has framed it in chunks.
-    was_chunked: bool,
 }
 
 /// A status that has no body has none, whatever was meant to be sent: the client would read it as the next response.
