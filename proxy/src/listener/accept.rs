@@ -264,9 +264,7 @@ impl Arrival {
         }
         match &chain.terminal {
             Terminal::Http(_) => {
-                let name = listener.name.clone();
-                let direction = listener.direction;
-                if let Some(http_chain) = HttpChain::new(name, direction, chain.clone(), drain) {
+                if let Some(http_chain) = HttpChain::new(&listener, chain.clone(), drain) {
                     http::serve(io, connection, http_chain).await;
                 }
             }

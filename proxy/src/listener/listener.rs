@@ -66,6 +66,8 @@ pub struct Listener {
     pub inspect_timeout: Option<Duration>,
     /// Go on without their answer after that. (envoy: continue_on_listener_filters_timeout)
     pub continue_on_timeout: bool,
+    /// Connections stay when the process drains. (envoy: DrainType.MODIFY_ONLY)
+    pub drains_on_changes_only: bool,
     /// Logs of connections that no chain took. (envoy: access_log)
     pub access_log: Arc<AccessLog>,
     /// Connections at once; `None` for no limit.

@@ -201,7 +201,9 @@ impl HostPool {
         self.cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_fail);
         self.host.counters.cx_connect_fail.fetch_add(1, Relaxed);
         let waiting = std::mem::take(&mut self.state.borrow_mut().waiting);
+        let stats = &self.cluster.counters.stats;
         for waiter in waiting {
+            stats.inc(ClusterStat::upstream_rq_pending_failure_eject);
             waiter.resolve(Err(failure.clone()));
         }
     }
@@ -315,7 +317,9 @@ impl HostPool {
     /// The failure of a request that a full breaker refuses.
     pub(super) fn overflow(&self, code: CauseCode) -> Failure {
         use outrigger_policy::verdict::Cause;
-        self.cluster.counters.stats.inc(ClusterStat::upstream_rq_pending_overflow);
+        if !(code == CauseCode::MaxRequests && self.protocol == Protocol::Http2) {
+            self.cluster.counters.stats.inc(ClusterStat::upstream_rq_pending_overflow);
+        }
         Failure::new(FailureKind::Overflow, Cause::about(code, &self.cluster.name)).unsent()
     }
 }

@@ -40,7 +40,7 @@ fn a_cluster_that_says_nothing_has_envoys_defaults() {
     let http = &settings.http;
     assert_eq!(http.version, HttpVersion::Http1);
     assert_eq!(http.idle_timeout, Some(3600 * SECOND));
-    assert_eq!((http.max_response_headers, http.max_response_head_bytes), (100, 60 << 10));
+    assert_eq!((http.max_response_headers, http.max_response_head_bytes), (100, 80 << 10));
     assert_eq!((http.max_requests_per_connection, http.max_concurrent_streams), (0, 1024));
     assert!(http.max_connection_duration.is_none() && http.max_stream_duration.is_none());
     assert!(!http.enable_trailers && http.requested_name.is_none());
