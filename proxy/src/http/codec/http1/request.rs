@@ -141,6 +141,7 @@ fn line_error(bytes: &[u8]) -> HeadError {
     let words = [words.next(), words.next(), words.next(), words.next()];
     match words {
         [Some(_), Some(target), None, None] if !target.is_empty() => HeadError::Version,
+        [Some(_), Some(_), Some(b"HTTP/1.0" | b"HTTP/1.1"), None] => HeadError::Malformed,
         [Some(_), Some(_), Some(version), None] if is_version(version) => HeadError::Version,
         _ => HeadError::Malformed,
     }
@@ -182,6 +183,9 @@ fn set_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>) -> Res
     } else if target.starts_with(b"/") || (target == b"*" && head.method() == b"OPTIONS") {
         head.set_path(target);
     } else {
+        if !target.windows(3).any(|three| three == b"://") {
+            return Err(HeadError::Malformed);
+        }
         let (authority, path) = absolute_form(target).ok_or(HeadError::Target)?;
         // RFC 9112 §3.2.2: the authority of the target replaces the host line.
         head.set_authority(authority);
