@@ -15,6 +15,7 @@ const MAX_SNI_BYTES: usize = 255;
 
 pub(super) fn transport(
     message: UpstreamTlsContext,
+    validates_requested: bool,
     at: &At<'_>,
     cx: &Cx<'_>,
 ) -> Translated<Transport> {
@@ -38,7 +39,7 @@ pub(super) fn transport(
         sni: sni.into(),
         sni_from_hostname: auto_host_sni,
         validates_sni: auto_sni_san_validation,
-        validates_requested: false,
+        validates_requested,
         resumes: u32_or(max_session_keys, 1) > 0,
     };
     // What is there is compiled even if something is missing, so that a mistake shows at once.

@@ -100,7 +100,7 @@ mod tests {
                 r#"{"b":"\n","s":"text \"q\""}"#,
             ),
             (
-                "%DYNAMIC_METADATA(my.md):7%",
+                "%DYNAMIC_METADATA(my.md):8%",
                 r#"{"b":"\n"#,
                 r#"{"b":"\n","s":"text \"q\""}"#,
             ),
