@@ -93,7 +93,7 @@ impl Report {
     /// Prints the table; an error if a proof failed.
     pub(super) fn close(&mut self) -> Printed {
         self.line("")?;
-        let heading = format!("{:>4}  {:<58} {:>8} {:>7}", "act", "what", "proofs", "time");
+        let heading = format!("{:>4}  {:<64} {:>8} {:>7}", "act", "what", "proofs", "time");
         let heading = self.painted(BOLD, &heading);
         self.line(&heading)?;
         let rows: Vec<String> = self.acts.iter().enumerate().map(row).collect();
@@ -130,7 +130,7 @@ impl Report {
 fn row((index, act): (usize, &Act)) -> String {
     let (all, mark) = (act.held + act.failed, if act.failed == 0 { "✓" } else { "✗" });
     let proofs = format!("{}/{all} {mark}", act.held);
-    format!("{:>4}  {:<58} {proofs:>8} {:>5.1} s", index + 1, act.title, act.seconds)
+    format!("{:>4}  {:<64} {proofs:>8} {:>5.1} s", index + 1, act.title, act.seconds)
 }
 
 /// `text` in lines of at most `width` characters; a word that is longer gets its own line, and is cut there.

@@ -32,7 +32,7 @@ pub(in super::super) async fn play(shop: &Shop, report: &mut Report) -> Result<(
         flagged == refused,
         &format!("{flagged} refusals say why: `x-envoy-overloaded: true`"),
     )?;
-    let counted = after.growth(&before, "cluster.reviews-limited.upstream_rq_pending_overflow");
+    let counted = after.growth(&before, "cluster.reviews-limited.upstream_rq_active_overflow");
     report.proof(counted == wide(refused), &format!("the proxy counted {counted} overflows"))?;
     let logged = shop.frontend.logged(" /slow 503 UO ", refused).await;
     report.proof(

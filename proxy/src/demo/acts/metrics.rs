@@ -7,7 +7,7 @@ use super::super::shop::Shop;
 /// Beginnings of the series that are shown.
 const SHOWN: [&str; 4] = [
     "envoy_cluster_upstream_rq_retry_success{envoy_cluster_name=\"reviews-v1\"",
-    "envoy_cluster_upstream_rq_pending_overflow{envoy_cluster_name=\"reviews-limited\"",
+    "envoy_cluster_upstream_rq_active_overflow{envoy_cluster_name=\"reviews-limited\"",
     "envoy_cluster_upstream_rq_timeout{envoy_cluster_name=\"reviews-v2\"",
     "envoy_cluster_outlier_detection_ejections_total{envoy_cluster_name=\"reviews-watched\"",
 ];
