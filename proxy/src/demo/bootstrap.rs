@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::services::Replica;
 
-/// An address that nobody was told by the kernel cannot stand in a bootstrap, so these come from running proxies.
+/// Where the proxies of both versions listen, as they themselves told.
 pub(super) struct Backends {
     /// The listeners of version 1, one per replica.
     pub(super) v1: Vec<SocketAddr>,

@@ -149,7 +149,7 @@ impl Replies {
     }
 
     /// How many replies this version gave.
-    pub(super) fn from_version(&self, version: &str) -> usize {
+    pub(super) fn by_version(&self, version: &str) -> usize {
         self.count(|reply| reply.header("x-version") == Some(version))
     }
 

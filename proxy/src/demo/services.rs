@@ -80,8 +80,8 @@ impl Replica {
             Mood::HangsUp => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let caller = request.headers().get("x-forwarded-client-cert");
-        let caller =
-            caller.map_or("nobody".into(), |value| String::from_utf8_lossy(value.as_bytes()));
+        let caller = caller
+            .map_or_else(|| "nobody".into(), |value| String::from_utf8_lossy(value.as_bytes()));
         let text = format!("{} answers; the proxy says that {caller} calls\n", self.name);
         Response::builder()
             .status(status)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::SupportedKxGroup;
 use rustls::server::Acceptor;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
@@ -137,7 +138,7 @@ impl ServerTls {
             _ => "TLSv1.3",
         };
         let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
-        let group = session.negotiated_key_exchange_group().map(|group| group.name());
+        let group = session.negotiated_key_exchange_group().map(SupportedKxGroup::name);
         let local = certificate.local.clone();
         let info = TlsInfo {
             version,

@@ -17,8 +17,8 @@ pub(in super::super) async fn play(shop: &Shop, report: &mut Report) -> Result<(
     let jason = shop.client.send(jason, COUNT, 4).await;
     let jasper = shop.client.send(jasper, COUNT, 4).await;
     report.got(&format!("{} for jason, {} for jasper", jason.statuses(), jasper.statuses()))?;
-    let to_v2 = jason.from_version("v2");
+    let to_v2 = jason.by_version("v2");
     report.proof(to_v2 == COUNT, &format!("jason got version 2 {to_v2} of {COUNT} times"))?;
-    let to_v1 = jasper.from_version("v1");
+    let to_v1 = jasper.by_version("v1");
     report.proof(to_v1 > 0, &format!("jasper is split like everybody: version 1 {to_v1} times"))
 }

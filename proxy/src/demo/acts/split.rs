@@ -13,7 +13,7 @@ pub(in super::super) async fn play(shop: &Shop, report: &mut Report) -> Result<(
     report.act("Canary: 80 % to version 1, 20 % to version 2")?;
     report.sent(&format!("{COUNT} x GET /reviews over 8 connections"))?;
     let replies = shop.client.send(Call::to("/reviews"), COUNT, 8).await;
-    let (v1, v2) = (replies.from_version("v1"), replies.from_version("v2"));
+    let (v1, v2) = (replies.by_version("v1"), replies.by_version("v2"));
     let share = Share::new(v2, COUNT, TO_V2_PERCENT);
     report.got(&format!(
         "{}; half of them within {:.1} ms, 99 % within {:.1} ms, through two proxies each",
