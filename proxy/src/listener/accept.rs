@@ -334,6 +334,9 @@ async fn secure(
     match tokio::time::timeout(timeout, tls.accept(stream)).await {
         Ok(Ok((io, info))) => {
             listener.tls_stats.inc(TlsStat::handshake);
+            for parameter in info.parameters.into_iter().flatten() {
+                listener.tls_stats.negotiated(parameter);
+            }
             if info.peer.is_none() {
                 listener.tls_stats.inc(TlsStat::no_certificate);
             }

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::names::{Names, rfc2253};
+use crate::telemetry::metrics::TlsParameter;
 
 /// A handshake's outcome.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub struct TlsInfo {
     pub version: &'static str,
     /// The cipher suite's name as OpenSSL spells it.
     pub cipher: &'static str,
+    /// Version, cipher suite and key exchange group, as they are counted.
+    pub parameters: [Option<TlsParameter>; 3],
     /// The protocol that ALPN chose.
     pub alpn: Option<Box<str>>,
     /// URIs of our own certificate.

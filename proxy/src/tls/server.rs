@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::SupportedKxGroup;
 use rustls::server::Acceptor;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
@@ -14,6 +15,7 @@ use super::parameters::name_of;
 use super::verify::Verifier;
 use super::{CommonSpec, TlsInfo, choice, tickets};
 use crate::net::{Io, Stream};
+use crate::telemetry::metrics::TlsParameter;
 
 /// A server's side, as configured.
 #[derive(Clone, Debug)]
@@ -134,10 +136,17 @@ impl ServerTls {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         };
+        let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+        let group = session.negotiated_key_exchange_group().map(SupportedKxGroup::name);
         let local = certificate.local.clone();
         let info = TlsInfo {
             version,
-            cipher: session.negotiated_cipher_suite().map_or("", |suite| name_of(suite.suite())),
+            cipher: suite.map_or("", name_of),
+            parameters: [
+                session.protocol_version().map(|version| TlsParameter::Version(version.into())),
+                suite.map(|suite| TlsParameter::Cipher(suite.into())),
+                group.map(|group| TlsParameter::Group(group.into())),
+            ],
             alpn: session.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into()),
             local_uris: local.uris,
             local_dns: local.dns,

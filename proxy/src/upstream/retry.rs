@@ -327,9 +327,8 @@ fn report(exchange: &Exchange, plan: &Plan, outcome: &Result<Answered, Failure>)
     let mut info = exchange.info.upstream.borrow_mut();
     if let Err(failure) = outcome {
         info.transport_failure = failure.transport.clone();
-        // One that was turned away at the connection has come to the host, any other has not.
-        let is_at_host = failure.cause.code == CauseCode::MaxRequests
-            && plan.protocol(exchange.request.protocol) == super::pool::Protocol::Http2;
+        // One that is turned away with a connection at hand has come to the host, any other has not.
+        let is_at_host = failure.cause.code == CauseCode::MaxRequests;
         if failure.kind == FailureKind::Overflow && !is_at_host {
             info.host = None;
         }

@@ -314,12 +314,14 @@ impl HostPool {
         is_empty && (is_retired || self.requested.is_some())
     }
 
-    /// The failure of a request that a full breaker refuses.
+    /// The failure of a request that a full breaker refuses. Requests that run are counted apart from those that wait for a connection.
     pub(super) fn overflow(&self, code: CauseCode) -> Failure {
         use outrigger_policy::verdict::Cause;
-        if !(code == CauseCode::MaxRequests && self.protocol == Protocol::Http2) {
-            self.cluster.counters.stats.inc(ClusterStat::upstream_rq_pending_overflow);
-        }
+        let counter = match code {
+            CauseCode::MaxRequests => ClusterStat::upstream_rq_active_overflow,
+            _ => ClusterStat::upstream_rq_pending_overflow,
+        };
+        self.cluster.counters.stats.inc(counter);
         Failure::new(FailureKind::Overflow, Cause::about(code, &self.cluster.name)).unsent()
     }
 }
