@@ -116,6 +116,11 @@ pub enum Terminal {
 }
 
 impl Listener {
+    /// Every chain, the default one last.
+    pub fn all_chains(&self) -> impl Iterator<Item = &Arc<FilterChain>> {
+        self.chains.iter().chain(&self.default_chain)
+    }
+
     /// The filter chain for a connection.
     #[must_use]
     pub fn chain(&self, facts: &Facts<'_>) -> Option<&Arc<FilterChain>> {

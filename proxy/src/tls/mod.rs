@@ -12,6 +12,7 @@ mod parameters;
 mod roots;
 mod san;
 mod server;
+mod shown;
 mod tickets;
 mod verify;
 
@@ -25,6 +26,7 @@ pub use parameters::{Parameters, Version, groups_named, suites_named};
 pub use roots::Roots;
 pub use san::{SanKind, SanMatcher};
 pub use server::{ServerSpec, ServerTls};
+pub use shown::{InUse, Shown};
 pub use verify::{Validation, VerifyFailure, verify_failure};
 
 /// What one side of a connection is.
@@ -39,4 +41,11 @@ pub struct CommonSpec {
     pub alpn: Vec<Vec<u8>>,
     /// Versions, cipher suites and key exchanges.
     pub parameters: Parameters,
+}
+
+impl CommonSpec {
+    fn in_use(&self) -> InUse {
+        let roots = self.validation.as_ref().and_then(|validation| validation.roots.clone());
+        InUse { roots, certificates: self.certificates.clone() }
+    }
 }

@@ -13,7 +13,7 @@ use super::certificate::{Certificate, TlsError};
 use super::info::PeerCertificate;
 use super::parameters::name_of;
 use super::verify::Verifier;
-use super::{CommonSpec, TlsInfo, choice, tickets};
+use super::{CommonSpec, InUse, TlsInfo, choice, tickets};
 use crate::net::{Io, Stream};
 use crate::telemetry::metrics::TlsParameter;
 
@@ -49,7 +49,7 @@ impl Default for ServerSpec {
 /// A server's side, compiled.
 #[derive(Debug)]
 pub struct ServerTls {
-    certificates: Vec<Certificate>,
+    in_use: InUse,
     /// For each certificate.
     configs: Vec<Configs>,
     suites: Vec<SupportedCipherSuite>,
@@ -105,10 +105,16 @@ impl ServerTls {
         });
         Ok(Self {
             configs: configs.collect::<Result<_, TlsError>>()?,
-            certificates: common.certificates.clone(),
+            in_use: common.in_use(),
             suites: provider.cipher_suites.clone(),
             scans_all_certificates: spec.scans_all_certificates,
         })
+    }
+
+    /// The certificates in use.
+    #[must_use]
+    pub const fn in_use(&self) -> &InUse {
+        &self.in_use
     }
 
     /// Performs the handshake.
@@ -118,10 +124,14 @@ impl ServerTls {
     pub async fn accept(&self, stream: Stream) -> std::io::Result<(Io, TlsInfo)> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
-        let chosen =
-            choice::choose(&self.certificates, &self.suites, &hello, self.scans_all_certificates);
+        let chosen = choice::choose(
+            &self.in_use.certificates,
+            &self.suites,
+            &hello,
+            self.scans_all_certificates,
+        );
         let (Some(configs), Some(certificate)) =
-            (self.configs.get(chosen), self.certificates.get(chosen))
+            (self.configs.get(chosen), self.in_use.certificates.get(chosen))
         else {
             return Err(std::io::ErrorKind::InvalidInput.into());
         };

@@ -140,7 +140,7 @@ fn line_error(bytes: &[u8]) -> HeadError {
     };
     let words = [words.next(), words.next(), words.next(), words.next()];
     match words {
-        [Some(_), Some(target), None, None] if !target.is_empty() => HeadError::Version,
+        [Some(_), Some([b'/', ..]), None, None] => HeadError::Version,
         [Some(_), Some(_), Some(b"HTTP/1.0" | b"HTTP/1.1"), None] => HeadError::Malformed,
         [Some(_), Some(_), Some(version), None] if is_version(version) => HeadError::Version,
         _ => HeadError::Malformed,
