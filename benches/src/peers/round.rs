@@ -90,7 +90,13 @@ fn is_near(rate: f64, wanted: u32) -> bool {
 }
 
 async fn attempt(setting: &Setting, peer: &Peer, row: &Row) -> Result<Measured> {
-    let _backend = Backend::start(&setting.identity, row.answer_bytes).await?;
+    let backend = Backend::start(&setting.identity, row.answer_bytes).await?;
+    let measured = on(setting, peer, row).await;
+    backend.end().await;
+    measured
+}
+
+async fn on(setting: &Setting, peer: &Peer, row: &Row) -> Result<Measured> {
     let proxy = peer.start(row, setting.scratch.path(), &setting.certs(), setting.cores).await?;
     let measured = drive(setting, row, proxy.pid()).await;
     measured.with_context(|| format!("its log ends with: {:?}", proxy.last_output(3)))

@@ -28,10 +28,10 @@ const SOURCE: u16 = 18084;
 /// What the source writes at once.
 const BLOCK: usize = 256 * 1024;
 
-/// The running services; they end when this is dropped.
+/// The running services.
 #[derive(Debug)]
 pub struct Backend {
-    _services: JoinSet<()>,
+    services: JoinSet<()>,
 }
 
 impl Backend {
@@ -59,7 +59,12 @@ impl Backend {
 
         let block: Arc<[u8]> = vec![0; BLOCK].into();
         services.spawn(accept(listen(SOURCE).await?, move |stream| pour(stream, block.clone())));
-        Ok(Self { _services: services })
+        Ok(Self { services })
+    }
+
+    /// Ends all of them: the ports are free once this has returned, not when it is dropped.
+    pub async fn end(mut self) {
+        self.services.shutdown().await;
     }
 }
 
