@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use std::{env, fs};
+use std::{env, fs, future};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
@@ -37,9 +37,12 @@ struct Flags {
     /// Write all rounds to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the table to this file, or between its marks if it has them.
+    /// Write the table to this file, or between its marks if it has them; not if a row failed.
     #[arg(long)]
     markdown: Option<PathBuf>,
+    /// Only start the right proxy with the backend of the first of the rows, on port 18080, for a generator of one's own, until Ctrl-C.
+    #[arg(long)]
+    hold: bool,
     /// Fail if a ratio is above this.
     #[arg(long)]
     limit: Option<f64>,
@@ -61,12 +64,17 @@ async fn main() -> Result<ExitCode> {
 async fn run(flags: &Flags) -> Result<ExitCode> {
     ensure!(flags.rounds > 0 && flags.seconds > 0, "nothing to measure");
     let rows = row::named(&flags.rows)?;
-    let left = Peer::of_envoy_kind(&flags.left)?;
     let right = Peer::of_envoy_kind(&match &flags.right {
         Some(path) => path.clone(),
         None => beside()?,
     })?;
     let setting = Setting::new(Duration::from_secs(flags.seconds))?;
+    if let (true, Some(row)) = (flags.hold, rows.first()) {
+        let _running = setting.start(&right, row).await?;
+        println!("{} is running on 127.0.0.1:18080", row.name);
+        future::pending::<()>().await;
+    }
+    let left = Peer::of_envoy_kind(&flags.left)?;
     let mut all = Vec::new();
     for row in &rows {
         let compared = compare(&setting, [&left, &right], row, flags.rounds, |index, round| {
@@ -90,7 +98,10 @@ async fn run(flags: &Flags) -> Result<ExitCode> {
     let origin = origin(flags);
     let table = report::markdown(&all, &origin);
     println!("\n{table}");
-    if let Some(path) = &flags.markdown {
+    // A page keeps its last whole table.
+    if let Some(path) = &flags.markdown
+        && all.iter().all(|compared| compared.rounds.is_ok())
+    {
         let page = fs::read_to_string(path).unwrap_or_default();
         write(path, &report::placed(&page, &table))?;
     }

@@ -65,8 +65,13 @@ impl Default for Desk {
 impl Desk {
     /// The next ticket: when the request was due. None once the desk is closed.
     pub async fn take(&self) -> Option<Instant> {
-        self.tickets.acquire().await.ok()?.forget();
-        self.slate().due.pop_front()
+        loop {
+            self.tickets.acquire().await.ok()?.forget();
+            // A run that ended before its time has taken back what it handed out.
+            if let Some(due) = self.slate().due.pop_front() {
+                return Some(due);
+            }
+        }
     }
 
     /// The request of this ticket has its whole answer.
@@ -87,7 +92,8 @@ impl Desk {
         self.tickets.close();
     }
 
-    /// Hands out tickets for `length` at `rate` per second, and waits until all are answered, or one failed, or the patience is at its end.
+    /// Hands out tickets for `length` at `rate` per second, and waits until all are answered or one failed. One that has no answer [`GRACE`] after the last was
+    /// due has failed.
     pub async fn run(&self, rate: u32, length: Duration) -> Tally {
         let count = u64::from(rate) * length.as_millis() as u64 / 1000;
         self.slate().latencies_ns.reserve(count as usize);
@@ -104,14 +110,18 @@ impl Desk {
             issued += 1;
         }
         let limit = Instant::now() + GRACE;
-        while !self.has_failed() && (self.answers() as u64) < count && Instant::now() < limit {
+        while !self.has_failed() && self.answers() < count {
+            if Instant::now() > limit {
+                let missing = count - self.answers();
+                self.failed(&format_args!("{missing} of {count} without an answer"));
+            }
             yield_now().await;
         }
-        self.wipe(start)
+        self.collect(start)
     }
 
     /// The results since the last call; what was not begun is forgotten.
-    fn wipe(&self, start: Instant) -> Tally {
+    fn collect(&self, start: Instant) -> Tally {
         let mut slate = self.slate();
         self.tickets.forget_permits(usize::MAX);
         let slate = std::mem::take(&mut *slate);
@@ -121,8 +131,8 @@ impl Desk {
         Tally { latencies_ns, took, failure: slate.failure }
     }
 
-    fn answers(&self) -> usize {
-        self.slate().latencies_ns.len()
+    fn answers(&self) -> u64 {
+        self.slate().latencies_ns.len() as u64
     }
 
     fn has_failed(&self) -> bool {
@@ -200,6 +210,15 @@ mod tests {
         let tally = desk.run(10, Duration::from_secs(60)).await;
         assert_eq!(tally.failure.as_deref(), Some("status 503"));
         assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_request_without_an_answer_is_a_failure_not_a_request_less() {
+        let desk = Arc::new(Desk::default());
+        let other = desk.clone();
+        tokio::spawn(async move { other.take().await });
+        let tally = desk.run(10, Duration::from_millis(200)).await;
+        assert_eq!(tally.failure.as_deref(), Some("2 of 2 without an answer"));
     }
 
     #[tokio::test]

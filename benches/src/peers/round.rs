@@ -1,9 +1,9 @@
 //! One proxy, one row, once: start, connect, warm up, measure, end.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use outrigger_tests::child::Process;
 use outrigger_tests::scratch::Scratch;
 use tokio::time::sleep;
 
@@ -48,8 +48,20 @@ impl Setting {
         Ok(Self { scratch, identity, cores, length })
     }
 
-    fn certs(&self) -> PathBuf {
-        self.scratch.path().join("certs")
+    /// A proxy on the row's file, and what is behind it.
+    ///
+    /// # Errors
+    /// When a port is taken or the proxy does not start.
+    pub async fn start(&self, peer: &Peer, row: &Row) -> Result<(Backend, Process)> {
+        let backend = Backend::start(&self.identity, row.answer_bytes).await?;
+        let certs = self.scratch.path().join("certs");
+        match peer.start(row, self.scratch.path(), &certs, self.cores).await {
+            Ok(proxy) => Ok((backend, proxy)),
+            Err(error) => {
+                backend.end().await;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -90,15 +102,9 @@ fn is_near(rate: f64, wanted: u32) -> bool {
 }
 
 async fn attempt(setting: &Setting, peer: &Peer, row: &Row) -> Result<Measured> {
-    let backend = Backend::start(&setting.identity, row.answer_bytes).await?;
-    let measured = on(setting, peer, row).await;
-    backend.end().await;
-    measured
-}
-
-async fn on(setting: &Setting, peer: &Peer, row: &Row) -> Result<Measured> {
-    let proxy = peer.start(row, setting.scratch.path(), &setting.certs(), setting.cores).await?;
+    let (backend, proxy) = setting.start(peer, row).await?;
     let measured = drive(setting, row, proxy.pid()).await;
+    backend.end().await;
     measured.with_context(|| format!("its log ends with: {:?}", proxy.last_output(3)))
 }
 
