@@ -30,3 +30,9 @@ parity:
 # Envoy on both sides: finds cases that do not repeat.
 parity-self:
 	cargo run --quiet --package outrigger-tests --bin parity -- --right envoy $(PARITY)
+
+# The CPU time of Envoy and of Outrigger for the same work, as a ratio, into the table of README.md. The machine should do nothing else for the ten minutes.
+# PEERS passes flags, as in `make bench-peers PEERS="--rows sidecar-in --rounds 9"`.
+bench-peers:
+	cargo build --profile bench -p outrigger -p outrigger-benches --bin outrigger --bin bench-peers
+	cargo run --quiet --profile bench -p outrigger-benches --bin bench-peers -- --markdown README.md $(PEERS)
