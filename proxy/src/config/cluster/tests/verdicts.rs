@@ -1,9 +1,9 @@
 //! What is refused, where, and why; and that Envoy refuses what it should. The table is `verdicts.txt`:
 //!
 //! ```text
-//! refused match path_separated_prefix: /a/
-//!     path_separated_prefix: must match ^[^?#]+[^?#/]$
-//! ok      match prefix: /, grpc: {}
+//! refused cluster connect_timeout: 0s
+//!     connect_timeout: must be greater than 0
+//! ok      limits retry_budget: {}
 //! ```
 //!
 //! A line is Envoy's verdict, the place (see `snippet`) and the snippet; an indented line under it is our refusal, if we refuse it.
