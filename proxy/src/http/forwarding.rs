@@ -118,7 +118,8 @@ impl Forwarding {
             head.headers.set(Id::X_ENVOY_EXTERNAL_ADDRESS, text.as_bytes());
         }
         let replaces_id = is_edge && !self.preserve_external_request_id;
-        if self.generate_request_id && (replaces_id || !head.headers.contains(Id::X_REQUEST_ID)) {
+        let has_id = head.headers.get(Id::X_REQUEST_ID).is_some_and(|id| !id.is_empty());
+        if self.generate_request_id && (replaces_id || !has_id) {
             head.headers.set(Id::X_REQUEST_ID, &request_id::random());
         }
         self.client_cert.apply(&mut head.headers, connection);

@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 use super::local_reply::LocalReply;
 use super::manager::{HttpConnectionManager, StripPort, Underscores};
 use super::path::Normalized;
+use crate::telemetry::metrics::HttpStat;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
 
@@ -87,6 +88,11 @@ fn normalize_path(
     manager: &HttpConnectionManager,
     head: &mut RequestHead,
 ) -> Result<(), LocalReply> {
+    let is_rooted = head.path().first().is_none_or(|first| *first == b'/');
+    if !is_rooted {
+        manager.stats.inc(HttpStat::downstream_rq_non_relative_path);
+        return Err(LocalReply::new(404, "absolute_path_rejected").because(CauseCode::BadRequest));
+    }
     if let Some(end) = memchr::memchr(b'#', head.path()) {
         if !manager.path_rules.strips_fragment {
             return Err(refuse("path_normalization_failed"));
@@ -97,7 +103,12 @@ fn normalize_path(
     let path = match manager.path_rules.apply(head.path()) {
         Normalized::Path(std::borrow::Cow::Borrowed(_)) => return Ok(()),
         Normalized::Path(std::borrow::Cow::Owned(path)) => path,
+        // A call of gRPC cannot follow.
+        Normalized::Redirect(_) if head.is_grpc() => {
+            return Err(refuse("path_normalization_failed"));
+        }
         Normalized::Redirect(path) => {
+            head.set_path(&path);
             return Err(
                 LocalReply::new(307, "path_normalization_failed").with_header(Id::LOCATION, path)
             );

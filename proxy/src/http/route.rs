@@ -331,6 +331,8 @@ pub fn apply_request_headers(exchange: &mut Exchange) {
 
 /// Applies what the route adds to and removes from the response, be it an upstream's or our own.
 pub fn apply_response_headers(exchange: &mut Exchange) {
+    // A value may say which code it goes with.
+    exchange.info.response_code = exchange.response.status;
     let Routing::Pinned(pinned) = &exchange.routing else { return };
     let pinned = pinned.clone();
     for level in pinned.levels() {

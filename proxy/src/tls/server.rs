@@ -7,6 +7,7 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::server::Acceptor;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
+use tokio::io::AsyncReadExt;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::certificate::TlsError;
@@ -16,6 +17,9 @@ use super::verify::Verifier;
 use super::{CommonSpec, InUse, TlsInfo, choice, tickets};
 use crate::net::{Io, Stream};
 use crate::telemetry::metrics::TlsParameter;
+
+/// The type of the first record. (RFC 8446 §5.1)
+const HANDSHAKE_RECORD: u8 = 22;
 
 /// A server's side, as configured.
 #[derive(Clone, Debug)]
@@ -121,7 +125,8 @@ impl ServerTls {
     ///
     /// # Errors
     /// Whatever ends the handshake; rustls' reason is inside the error.
-    pub async fn accept(&self, stream: Stream) -> std::io::Result<(Io, TlsInfo)> {
+    pub async fn accept(&self, mut stream: Stream) -> std::io::Result<(Io, TlsInfo)> {
+        expect_handshake(&mut stream).await?;
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let chosen = choice::choose(
@@ -166,4 +171,14 @@ impl ServerTls {
         };
         Ok((Io::ServerTls(Box::new(tls)), info))
     }
+}
+
+/// Turns away what does not begin as TLS does, without a word of TLS.
+async fn expect_handshake(stream: &mut Stream) -> std::io::Result<()> {
+    let first = stream.read_u8().await?;
+    if first != HANDSHAKE_RECORD {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    stream.unread(&[first]);
+    Ok(())
 }

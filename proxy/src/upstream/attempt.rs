@@ -305,6 +305,7 @@ impl Attempt {
                 let limits = ResponseLimits {
                     head_bytes: http.max_response_head_bytes,
                     headers: http.max_response_headers,
+                    trailers: http.enable_trailers,
                 };
                 let pool::Http1Connection { codec, meta } = *connection;
                 let stream =

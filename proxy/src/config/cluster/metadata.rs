@@ -59,12 +59,20 @@ fn map(message: Struct) -> Map<String, Value> {
 }
 
 // As deep as the decoder lets messages be.
+/// A whole number without a fraction, as Envoy writes it.
+fn json_number(number: f64) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and small enough")]
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        return Value::from(number as i64);
+    }
+    Number::from_f64(number).map_or(Value::Null, Value::Number)
+}
+
 fn json(message: ValueMessage) -> Value {
     match message.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::NumberValue(number)) => {
-            Number::from_f64(number).map_or(Value::Null, Value::Number)
-        }
+        Some(Kind::NumberValue(number)) => json_number(number),
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::BoolValue(is)) => Value::Bool(is),
         Some(Kind::StructValue(message)) => Value::Object(map(message)),

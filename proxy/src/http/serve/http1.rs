@@ -13,11 +13,13 @@ use super::finalize::finalize;
 use super::run::{Client, Gone, client_gone, poll_overdue, run};
 use crate::body::{Body, Frame, RequestBody};
 use crate::exchange::Exchange;
+use crate::http::HttpConnectionManager;
 use crate::http::codec::http1::{
     BodyLength, HeadError, OUTPUT_HIGH_WATER, ParsedRequest, ReadError, RequestLimits,
     ServerConnection,
 };
 use crate::http::local_reply::{LocalReply, reset_details};
+use crate::http::manager::Underscores;
 use crate::http::normalize::is_upgrade;
 use crate::http::progress::Progress;
 use crate::http::timer::Slot;
@@ -107,6 +109,9 @@ impl Server {
                 self.codec.poll_request(cx, limits, manager.limits.head_bytes, &mut spare)
             {
                 return Poll::Ready(match read {
+                    Ok(Some(request)) if has_refused_underscore(&manager, &request.head) => {
+                        Arrival::Refused(underscore_reply())
+                    }
                     Ok(Some(request)) => Arrival::Request(request),
                     Ok(None) => Arrival::Left,
                     Err(ReadError::Head(error)) => {
@@ -173,7 +178,9 @@ impl Server {
         }
         let mut exchange =
             super::begin(manager, self.connection.clone(), head, body, self.progress.clone());
-        exchange.closes_connection = !request.keep_alive || self.has_served_enough(&exchange);
+        let is_connect = exchange.request.method() == b"CONNECT";
+        exchange.closes_connection =
+            !request.keep_alive || is_connect || self.has_served_enough(&exchange);
         let Some(mut exchange) = run(&mut self.stack, exchange, &*self.codec).await else {
             return Fate::Left;
         };
@@ -399,6 +406,19 @@ fn drop_body(exchange: &mut Exchange) {
         exchange.response.headers.remove(Id::CONTENT_LENGTH);
         exchange.response.headers.remove(Id::CONTENT_TYPE);
     }
+}
+
+/// (envoy: HttpProtocolOptions.HeadersWithUnderscoresAction.REJECT_REQUEST)
+fn has_refused_underscore(manager: &HttpConnectionManager, head: &RequestHead) -> bool {
+    manager.underscores == Underscores::RejectRequest
+        && head.headers.iter().any(|(name, _)| name.contains(&b'_'))
+}
+
+fn underscore_reply() -> LocalReply {
+    LocalReply::new(400, "http1.unexpected_underscore")
+        .with_body(reason_phrase(400))
+        .with_flag(ResponseFlag::DownstreamProtocolError)
+        .because(CauseCode::BadRequest)
 }
 
 fn head_timeout_reply() -> LocalReply {

@@ -31,6 +31,8 @@ use crate::worker;
 
 /// Bytes of a response's body that wait in a stream for the client's window.
 const SEND_BUFFER: usize = 128 * 1024;
+/// Turns of the worker's other tasks, the connection's among them, before a response is cut off.
+const FLUSH_TURNS: usize = 3;
 /// A client that does not finish its preface and settings is not a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -256,6 +258,15 @@ fn interim(status: u16) -> http::Response<()> {
     response
 }
 
+/// How the sending of a response has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// With all of it, or without a client.
+    Whole,
+    /// In the middle: the client must see that.
+    Cut,
+}
+
 /// A response on its way to the client.
 struct Response {
     exchange: Box<Exchange>,
@@ -286,13 +297,19 @@ impl Response {
             return;
         }
         let mut response = Self { exchange, stream, pending: Bytes::new(), is_end: false };
-        poll_fn(|cx| response.poll(cx)).await;
+        if poll_fn(|cx| response.poll(cx)).await == Sent::Cut {
+            // A reset overtakes what the connection has not sent yet: it gets a chance to.
+            for _ in 0..FLUSH_TURNS {
+                tokio::task::yield_now().await;
+            }
+            response.stream.send_reset(Reason::INTERNAL_ERROR);
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
         if let Poll::Ready(reset) = self.stream.poll_reset(cx) {
             client_gone(&mut self.exchange, how_gone(&reset));
-            return Poll::Ready(());
+            return Poll::Ready(Sent::Whole);
         }
         loop {
             if !self.pending.is_empty() {
@@ -304,7 +321,7 @@ impl Response {
                     }
                     Poll::Ready(None | Some(Err(_))) => {
                         client_gone(&mut self.exchange, Gone::Connection);
-                        return Poll::Ready(());
+                        return Poll::Ready(Sent::Whole);
                     }
                     Poll::Ready(Some(Ok(window))) => {
                         let piece = self.pending.split_to(window.min(self.pending.len()));
@@ -315,12 +332,12 @@ impl Response {
                             self.pending.is_empty() && self.exchange.response_body.is_end();
                         if self.stream.send_data(piece, self.is_end).is_err() {
                             client_gone(&mut self.exchange, Gone::Connection);
-                            return Poll::Ready(());
+                            return Poll::Ready(Sent::Whole);
                         }
                     }
                 }
                 if self.is_end {
-                    return Poll::Ready(());
+                    return Poll::Ready(Sent::Whole);
                 }
                 continue;
             }
@@ -330,26 +347,24 @@ impl Response {
                     let _ = self.stream.send_trailers(convert::to_map(&trailers, &[]));
                     self.exchange.info.response_trailers = Some(trailers);
                     self.exchange.response_body = Body::Empty;
-                    return Poll::Ready(());
+                    return Poll::Ready(Sent::Whole);
                 }
                 Poll::Ready(None) => {
                     let _ = self.stream.send_data(Bytes::new(), true);
-                    return Poll::Ready(());
+                    return Poll::Ready(Sent::Whole);
                 }
                 Poll::Ready(Some(Err(failure))) => {
                     let info = &mut self.exchange.info;
                     info.details = reset_details(&failure, "after").into();
                     info.fail(Some(failure.kind.flag()), failure.cause);
-                    self.stream.send_reset(Reason::INTERNAL_ERROR);
-                    return Poll::Ready(());
+                    return Poll::Ready(Sent::Cut);
                 }
                 Poll::Pending => return self.poll_stalled(cx),
             }
         }
     }
 
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        poll_overdue(cx, &mut self.exchange)
-            .map(|()| self.stream.send_reset(Reason::INTERNAL_ERROR))
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
+        poll_overdue(cx, &mut self.exchange).map(|()| Sent::Cut)
     }
 }

@@ -45,6 +45,8 @@ pub struct ResponseLimits {
     pub head_bytes: usize,
     /// Lines of a head.
     pub headers: usize,
+    /// Trailers pass, both ways. (envoy: Http1ProtocolOptions.enable_trailers)
+    pub trailers: bool,
 }
 
 /// How the request is sent.
@@ -245,6 +247,7 @@ impl ClientStream {
                 Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
                 Ok(Decoded::End { skip, trailers }) => {
                     self.connection.consume(skip);
+                    let trailers = trailers.filter(|_| self.limits.trailers);
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
                 }
                 Ok(Decoded::Data { skip, len }) => {
@@ -392,6 +395,7 @@ impl ClientStream {
     }
 
     fn end_upload(&mut self, trailers: Option<&Headers>) {
+        let trailers = trailers.filter(|_| self.limits.trailers);
         encode::end(&mut self.connection.output, self.body_length, trailers);
         self.upload = Upload::Sent;
     }

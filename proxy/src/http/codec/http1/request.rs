@@ -183,6 +183,9 @@ fn set_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>) -> Res
     } else if target.starts_with(b"/") || (target == b"*" && head.method() == b"OPTIONS") {
         head.set_path(target);
     } else {
+        if target == b"*" {
+            return Err(HeadError::Target);
+        }
         if !target.windows(3).any(|three| three == b"://") {
             return Err(HeadError::Malformed);
         }
