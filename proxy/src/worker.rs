@@ -18,7 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::config::Snapshot;
 use crate::control;
 use crate::listener::{Accepted, ListenTask};
-use crate::telemetry::metrics;
+use crate::telemetry::{access_log, metrics};
 use crate::upstream::{Cluster, pool};
 
 /// Messages that may wait for a worker.
@@ -148,6 +148,7 @@ pub fn enter(index: usize, shared: Arc<Shared>) {
 pub async fn run(index: usize, shared: Arc<Shared>, mut mailbox: mpsc::Receiver<Mail>) {
     enter(index, shared);
     spawn("sweep", pool::sweep());
+    spawn("log flush", access_log::flush_at_intervals());
     while let Some(mail) = mailbox.recv().await {
         match mail {
             Mail::Listen(task) => spawn("accept", task.run()),

@@ -22,8 +22,13 @@ const LAST_WHILE: Duration = Duration::from_secs(5);
 /// How often connections are counted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Returns when the process has to end.
+/// Returns when the process has to end, and nothing is buffered any more.
 pub(super) async fn wait(control: ControlHandle, options: &Options, quit: Quit) {
+    wait_and_drain(&control, options, quit).await;
+    access_log::flush();
+}
+
+async fn wait_and_drain(control: &ControlHandle, options: &Options, quit: Quit) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -40,12 +45,11 @@ pub(super) async fn wait(control: ControlHandle, options: &Options, quit: Quit) 
     }
     tracing::info!("draining for at most {} s", options.drain_time_s);
     tokio::select! {
-        () = drain(&control, options.drain_time()) => tracing::info!("drained"),
+        () = drain(control, options.drain_time()) => tracing::info!("drained"),
         _ = terminate.recv() => tracing::warn!("ending at once"),
         _ = interrupt.recv() => tracing::warn!("ending at once"),
         () = quit.told() => {}
     }
-    access_log::flush();
 }
 
 async fn drain(control: &ControlHandle, time: Duration) {

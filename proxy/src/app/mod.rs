@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use outrigger_policy::bulkhead::Bulkhead;
 use tokio::runtime::{Builder, LocalOptions};
@@ -20,6 +21,7 @@ use crate::config::LogFormat;
 use crate::control::{self, Control};
 use crate::lifecycle::Lifecycle;
 use crate::listener::ListenerManager;
+use crate::telemetry::access_log;
 use crate::telemetry::log::{self, Component, Level, Pattern};
 use crate::telemetry::metrics::{Own, Registry};
 use crate::worker::{self, Shared};
@@ -82,6 +84,12 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> AppError {
 
 fn serve(options: Options, unknown: &[String]) -> Result<(), AppError> {
     let workers = workers(&options);
+    let own = Own::install().map_err(|error| AppError::Options(error.to_string()))?;
+    access_log::install(access_log::Settings {
+        flush_interval: Duration::from_millis(options.file_flush_interval_msec.into()),
+        buffer_bytes: options.file_flush_min_size_kb as usize * 1024,
+        dropped: own.log_lines_dropped.clone(),
+    });
     let loaded = load(&options, workers)?;
     install_log(&options, loaded.bootstrap.log_format.as_ref())?;
     for flag in unknown {
@@ -98,7 +106,6 @@ fn serve(options: Options, unknown: &[String]) -> Result<(), AppError> {
         println!("configuration '{path}' OK");
         return Ok(());
     }
-    let own = Own::install().map_err(|error| AppError::Options(error.to_string()))?;
     count_panics(&own);
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -166,7 +173,7 @@ async fn run(
     }
 }
 
-async fn flush_stats(registry: Arc<Registry>, interval: std::time::Duration) {
+async fn flush_stats(registry: Arc<Registry>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         registry.flush();

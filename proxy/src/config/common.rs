@@ -13,7 +13,8 @@ use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::core::v3::address::Address as AddressKind;
 use outrigger_xds_api::envoy::config::core::v3::socket_address::PortSpecifier;
 use outrigger_xds_api::envoy::config::core::v3::{
-    Address, CidrRange, DataSource, Pipe, RuntimeFractionalPercent, SocketAddress, data_source,
+    Address, CidrRange, DataSource, Locality as LocalityMessage, Pipe, RuntimeFractionalPercent,
+    SocketAddress, TypedExtensionConfig, data_source,
 };
 use outrigger_xds_api::envoy::r#type::v3::fractional_percent::DenominatorType;
 use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Int32Range, Percent};
@@ -24,6 +25,7 @@ use super::cx::Cx;
 use super::error::{At, ConfigError};
 use super::fields::fields;
 use crate::net;
+use crate::upstream::host::Locality;
 
 /// The longest duration. (envoy: `DurationUtil::validateDurationNoThrow`)
 const MAX_DURATION_SECS: u64 = 9_223_372_035;
@@ -45,6 +47,12 @@ pub fn decode<M: prost::Message + prost::Name + Default>(
 /// The message in a resource.
 pub fn message_of<M: prost::Message + Default>(resource: &Resource, at: &At<'_>) -> Translated<M> {
     M::decode(resource.body.clone()).map_err(|error| at.error(error))
+}
+
+/// A place.
+pub fn locality(message: LocalityMessage, at: &At<'_>, cx: &Cx<'_>) -> Locality {
+    fields!(cx, at, message => LocalityMessage { used: region, zone, sub_zone; });
+    Locality { region: region.into(), zone: zone.into(), sub_zone: sub_zone.into() }
 }
 
 /// The value of a field that must be set.
@@ -104,6 +112,12 @@ pub fn bool_or(value: Option<google::protobuf::BoolValue>, default: bool) -> boo
 pub fn enumeration<E: TryFrom<i32>>(number: i32, at: &At<'_>) -> Translated<E> {
     E::try_from(number)
         .map_err(|_| at.error(format_args!("{number} is no value of the enumeration")))
+}
+
+/// The name and the configuration of an extension.
+pub fn extension(message: TypedExtensionConfig, at: &At<'_>, cx: &Cx<'_>) -> (String, Option<Any>) {
+    fields!(cx, at, message => TypedExtensionConfig { used: name, typed_config; });
+    (name, typed_config)
 }
 
 /// Which kind of address it is.

@@ -18,6 +18,7 @@ mod fields;
 pub mod filters;
 mod listener;
 mod matcher;
+mod protocol;
 pub mod route;
 mod runtime;
 mod slot;

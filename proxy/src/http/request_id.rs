@@ -69,8 +69,14 @@ pub fn set_reason(id: &mut [u8], reason: TraceReason) {
 /// (envoy: `UUIDRequestIDExtension::getInteger`)
 #[must_use]
 pub fn modulo(id: &[u8], modulus: u32) -> Option<u32> {
+    number(id)?.checked_rem(modulus)
+}
+
+/// The id as a number; `None` if it is no UUID.
+#[must_use]
+pub fn number(id: &[u8]) -> Option<u32> {
     let digits = std::str::from_utf8(id.get(..8).filter(|_| id.len() >= LENGTH)?).ok()?;
-    u32::from_str_radix(digits, 16).ok()?.checked_rem(modulus)
+    u32::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]

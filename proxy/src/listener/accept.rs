@@ -23,8 +23,9 @@ use super::listener::{FilterChain, Listener, ServerTransport, Terminal};
 use super::network;
 use crate::http::serve as http;
 use crate::net::{Address, Io, Stream};
+use crate::telemetry::StreamInfo;
+use crate::telemetry::access_log::Record;
 use crate::telemetry::metrics::{ListenerStat, TlsStat};
-use crate::telemetry::{self, StreamInfo};
 use crate::tls::TlsInfo;
 use crate::worker;
 
@@ -249,7 +250,9 @@ impl Arrival {
             start: guard.started,
             direct_remote: self.remote.clone(),
             remote: self.remote,
+            direct_local: self.local.clone(),
             local: self.local,
+            handshake_end: tls.is_some().then(Instant::now),
             listener: listener.name.clone(),
             filter_chain: chain.name.clone(),
             server_name: found.server_name.map(Into::into),
@@ -299,7 +302,9 @@ impl Arrival {
             start: Instant::now(),
             direct_remote: self.remote.clone(),
             remote: self.remote,
+            direct_local: self.local.clone(),
             local: self.local,
+            handshake_end: None,
             listener: listener.name.clone(),
             filter_chain: Arc::default(),
             server_name: found.server_name.map(Into::into),
@@ -309,7 +314,7 @@ impl Arrival {
         let mut info = StreamInfo::new(connection, None);
         info.details = "filter_chain_not_found".into();
         info.fail(Some(ResponseFlag::NoRouteFound), CauseCode::Refused);
-        telemetry::log_connection(&listener.access_log, &info);
+        listener.access_log.write(&Record::of_listener(&info));
     }
 }
 

@@ -21,6 +21,10 @@ pub struct Connection {
     pub remote: Address,
     /// The address that the client meant: the socket's, or the one before an interception.
     pub local: Address,
+    /// The address of the socket. (`%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%`)
+    pub direct_local: Address,
+    /// When TLS was set up. (`%DOWNSTREAM_HANDSHAKE_DURATION%`)
+    pub handshake_end: Option<Instant>,
     /// Name of the listener.
     pub listener: Arc<str>,
     /// Name of the filter chain.

@@ -2,7 +2,7 @@
 //! (envoy: `StreamInfo::StreamInfo`)
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,6 +54,8 @@ pub struct StreamInfo {
     pub timing: Timing,
     /// Trailers sent to the client. (`%TRAILER(X)%`)
     pub response_trailers: Option<Headers>,
+    /// An id of a stream that no header names, made when it is first asked for. (`%STREAM_ID%`)
+    pub stream_id: OnceCell<Box<[u8]>>,
     /// Dynamic metadata: (filter, key, value).
     pub metadata: Vec<(&'static str, Arc<str>, Arc<str>)>,
 }
@@ -117,6 +119,7 @@ impl StreamInfo {
             upstream: Rc::default(),
             timing: Timing::default(),
             response_trailers: None,
+            stream_id: OnceCell::new(),
             metadata: Vec::new(),
         }
     }

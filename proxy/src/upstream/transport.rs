@@ -44,12 +44,14 @@ impl Transports {
         Self { matches: Vec::new(), default: Arc::new(Transport::Plain) }
     }
 
-    /// The transport of an endpoint with these labels.
+    /// The transport of an endpoint with these labels, in a locality with those.
     #[must_use]
-    pub fn select(&self, labels: &Labels) -> &Arc<Transport> {
-        let fits =
-            |wanted: &Labels| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
-        let found = self.matches.iter().find(|(wanted, _)| fits(wanted));
+    pub fn select(&self, own: &Labels, of_locality: &Labels) -> &Arc<Transport> {
+        let has = |labels: &Labels, wanted: &Labels| {
+            wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let mut matches = self.matches.iter();
+        let found = matches.find(|(wanted, _)| has(own, wanted) || has(of_locality, wanted));
         found.map_or(&self.default, |(_, transport)| transport)
     }
 }
@@ -71,9 +73,11 @@ mod tests {
             ],
             default: Arc::new(Transport::Plain),
         };
-        let select = |pairs| transports.select(&labels(pairs));
+        let select = |pairs| transports.select(&labels(pairs), &labels(&[("other", "x")]));
         assert!(Arc::ptr_eq(select(&[("tlsMode", "istio"), ("a", "b")]), &tls));
         assert!(Arc::ptr_eq(select(&[("tlsMode", "other")]), &any));
         assert!(Arc::ptr_eq(select(&[]), &any));
+        let by_locality = transports.select(&labels(&[]), &labels(&[("tlsMode", "istio")]));
+        assert!(Arc::ptr_eq(by_locality, &tls));
     }
 }

@@ -44,9 +44,10 @@ pub(super) fn network_filters(
             return Err(at.error("a filter after the one that takes the bytes would never run"));
         }
         fields!(cx, at, message => NetworkMessage {
-            used: config_type;
-            ignored: name = "the type of the configuration tells the filter";
+            used: name, config_type;
         });
+        // The type of the configuration says what it is.
+        drop(name);
         let at = at.field("typed_config");
         let config = match required(config_type, &at)? {
             NetworkConfig::TypedConfig(config) => config,

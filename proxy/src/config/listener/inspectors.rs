@@ -48,9 +48,10 @@ fn inspector(
     inspectors: &mut Inspectors,
 ) -> Translated<()> {
     fields!(cx, at, message => Message {
-        used: filter_disabled, config_type;
-        ignored: name = "the type of the configuration tells the filter";
+        used: name, filter_disabled, config_type;
     });
+    // The type of the configuration says what it is.
+    drop(name);
     let at_config = at.field("typed_config");
     let config = match required(config_type, &at_config)? {
         ConfigType::TypedConfig(config) => config,

@@ -4,7 +4,6 @@ mod chain_match;
 mod filters;
 mod hcm;
 mod inspectors;
-mod protocol;
 mod tcp_proxy;
 
 use std::sync::Arc;
@@ -32,8 +31,6 @@ use crate::listener::filter_chain::{ChainIndex, ChainMatch};
 use crate::listener::{Bind, Direction, FilterChain, Listener};
 use crate::net;
 use crate::telemetry::metrics::listener_prefix;
-
-pub use protocol::{Http2Settings, http2_settings};
 
 /// Time that listener filters may take. (envoy: Listener.listener_filters_timeout)
 const FILTERS_TIMEOUT: Duration = Duration::from_secs(15);

@@ -1,0 +1,143 @@
+//! What both sides have. (envoy: extensions.transport_sockets.tls.v3.CommonTlsContext)
+
+use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::CommonTlsContext;
+use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
+    CombinedCertificateValidationContext, ValidationContextType,
+};
+
+use super::certificate::certificate;
+use super::parameters::parameters;
+use super::secret;
+use super::validation::validation;
+use crate::config::common::{Translated, required};
+use crate::config::cx::Cx;
+use crate::config::error::At;
+use crate::config::fields::fields;
+use crate::tls::{CommonSpec, Validation};
+
+/// Which side is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// We serve.
+    Server {
+        /// Clients must show a certificate.
+        requires_certificate: bool,
+    },
+    /// We connect.
+    Client,
+}
+
+/// What is known, and what it lacks.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// What is known.
+    pub(super) spec: CommonSpec,
+    /// A secret that has not arrived: nobody may be connected without it.
+    pub(super) missing: Option<Box<str>>,
+}
+
+pub(super) fn context(
+    message: CommonTlsContext,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+    side: Side,
+) -> Translated<Context> {
+    fields!(cx, at, message => CommonTlsContext {
+        used: tls_params, tls_certificates, tls_certificate_sds_secret_configs, alpn_protocols,
+            validation_context_type;
+        refused:
+            tls_certificate_provider_instance = "a certificate provider",
+            custom_tls_certificate_selector = "another choice of certificates",
+            tls_certificate_certificate_provider = "a certificate provider",
+            tls_certificate_certificate_provider_instance = "a certificate provider",
+            custom_handshaker = "another handshaker",
+            key_log = "writing the keys of connections to a file";
+    });
+    let mut missing = None;
+    let inline_at = at.field("tls_certificates");
+    let sds_at = at.field("tls_certificate_sds_secret_configs");
+    match (side, tls_certificates.len(), tls_certificate_sds_secret_configs.len()) {
+        (Side::Server { .. }, 0, 0) => {
+            return Err(inline_at.error("a server needs a certificate"));
+        }
+        (Side::Server { .. }, 1.., 1..) => {
+            return Err(sds_at.error("is set besides tls_certificates"));
+        }
+        (Side::Client, inline, sds) if inline + sds > 1 => {
+            return Err(at.error("a client has one certificate at most"));
+        }
+        _ => {}
+    }
+    for (index, message) in tls_certificate_sds_secret_configs.into_iter().enumerate() {
+        missing.get_or_insert(secret::missing(message, &sds_at.index(index), cx)?);
+    }
+    let each = |(index, message)| certificate(message, &inline_at.index(index), cx);
+    let certificates: Vec<_> =
+        tls_certificates.into_iter().enumerate().map(each).collect::<Translated<_>>()?;
+    let validation = match validation_context_type {
+        None => None,
+        Some(ValidationContextType::ValidationContext(message)) => {
+            Some(validation(message, &at.field("validation_context"), cx, side)?)
+        }
+        Some(ValidationContextType::ValidationContextSdsSecretConfig(message)) => {
+            let at = at.field("validation_context_sds_secret_config");
+            missing.get_or_insert(secret::missing(message, &at, cx)?);
+            None
+        }
+        Some(ValidationContextType::CombinedValidationContext(message)) => {
+            let at = at.field("combined_validation_context");
+            let (secret, validation) = combined(message, &at, cx)?;
+            missing.get_or_insert(secret);
+            Some(validation)
+        }
+        Some(ValidationContextType::ValidationContextCertificateProvider(_)) => {
+            let at = at.field("validation_context_certificate_provider");
+            return Err(at.unsupported("a certificate provider"));
+        }
+        Some(ValidationContextType::ValidationContextCertificateProviderInstance(_)) => {
+            let at = at.field("validation_context_certificate_provider_instance");
+            return Err(at.unsupported("a certificate provider"));
+        }
+    };
+    let spec = CommonSpec {
+        certificates,
+        validation,
+        alpn: alpn(&alpn_protocols, &at.field("alpn_protocols"))?,
+        parameters: parameters(tls_params.unwrap_or_default(), &at.field("tls_params"), cx, side)?,
+    };
+    Ok(Context { spec, missing })
+}
+
+/// A secret, and what is configured beside it. Both together are checked when the secret is there.
+fn combined(
+    message: CombinedCertificateValidationContext,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<(Box<str>, Validation)> {
+    fields!(cx, at, message => CombinedCertificateValidationContext {
+        used: default_validation_context, validation_context_sds_secret_config;
+        refused:
+            validation_context_certificate_provider = "a certificate provider",
+            validation_context_certificate_provider_instance = "a certificate provider";
+    });
+    let sds_at = at.field("validation_context_sds_secret_config");
+    let secret =
+        secret::missing(required(validation_context_sds_secret_config, &sds_at)?, &sds_at, cx)?;
+    let at = at.field("default_validation_context");
+    let default = required(default_validation_context, &at)?;
+    Ok((secret, super::validation::partial(default, &at, cx)?))
+}
+
+/// Protocols, each of 1 to 255 bytes; Envoy splits them at commas.
+fn alpn(protocols: &[String], at: &At<'_>) -> Translated<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for (index, text) in protocols.iter().enumerate() {
+        for name in text.split(',') {
+            if !(1..=255).contains(&name.len()) {
+                return Err(at.index(index).error("must have 1 to 255 bytes"));
+            }
+            names.push(name.as_bytes().to_vec());
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,148 @@
+//! Which streams a log tells of. (envoy: config.accesslog.v3.AccessLogFilter)
+//!
+//! A filter is asked once for each stream, when it has ended. Nesting is bounded where filters are translated. Absent: filters on metadata and extensions,
+//! which the translator refuses.
+
+use outrigger_policy::fraction::Fraction;
+use outrigger_policy::head::{Fields, Id, Name};
+use outrigger_policy::matcher::HeaderMatcher;
+use outrigger_policy::verdict::ResponseFlag;
+use tokio::time::Instant;
+
+use super::operators::grpc_status;
+use super::record::{LogType, Record};
+use crate::http::request_id::{self, TraceReason};
+use crate::worker;
+
+/// A condition on a stream.
+#[derive(Debug)]
+pub enum Filter {
+    /// The response's status; 0 without a response. (envoy: status_code_filter)
+    Status(Comparison),
+    /// Whole milliseconds from begin to end. (envoy: duration_filter)
+    Duration(Comparison),
+    /// The request is no health check; none is answered here, so all pass. (envoy: not_health_check_filter)
+    NotHealthCheck,
+    /// The request's id says that it is traced. (envoy: traceable_filter)
+    Traceable,
+    /// A share of streams. (envoy: runtime_filter)
+    Sampled(Sampling),
+    /// All of these. (envoy: and_filter)
+    All(Box<[Self]>),
+    /// One of these. (envoy: or_filter)
+    Any(Box<[Self]>),
+    /// A header of the request. (envoy: header_filter)
+    Header(HeaderMatcher),
+    /// One of these flags is set, or any if none is named. (envoy: response_flag_filter)
+    Flags(Box<[ResponseFlag]>),
+    /// One of these gRPC statuses, or none of them. (envoy: grpc_status_filter)
+    Grpc {
+        /// The statuses' numbers.
+        statuses: Box<[i64]>,
+        /// Streams with one of them do not pass.
+        excludes: bool,
+    },
+    /// One of these reasons to write a line, or none of them. (envoy: log_type_filter)
+    LogType {
+        /// The types; those that do not occur are left out.
+        types: Box<[LogType]>,
+        /// Lines of these types do not pass.
+        excludes: bool,
+    },
+}
+
+/// How a number compares to another. (envoy: ComparisonFilter)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is this number.
+    Equal(u32),
+    /// It is not.
+    NotEqual(u32),
+    /// It is this number or a larger one.
+    AtLeast(u32),
+    /// It is this number or a smaller one.
+    AtMost(u32),
+}
+
+/// A share of streams. (envoy: RuntimeFilter)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// How many.
+    pub share: Fraction,
+    /// Each is drawn anew; otherwise the request's id decides, so that all proxies on its way agree.
+    pub is_independent: bool,
+}
+
+impl Filter {
+    /// True if the stream's line is written.
+    #[must_use]
+    pub fn passes(&self, record: &Record<'_>) -> bool {
+        match self {
+            Self::Status(comparison) => comparison.holds(record.info.response_code.into()),
+            Self::Duration(comparison) => comparison.holds(duration_ms(record)),
+            Self::NotHealthCheck => true,
+            Self::Traceable => is_traced(record),
+            Self::Sampled(sampling) => sampling.picks(record),
+            Self::All(filters) => filters.iter().all(|filter| filter.passes(record)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.passes(record)),
+            Self::Header(matcher) => match record.request {
+                Some(request) => matcher.matches(request),
+                None => matcher.matches(&NoLines),
+            },
+            Self::Flags(flags) if flags.is_empty() => !record.info.flags.is_empty(),
+            Self::Flags(flags) => flags.iter().any(|flag| record.info.flags.contains(*flag)),
+            Self::Grpc { statuses, excludes } => {
+                statuses.contains(&grpc_status(record)) != *excludes
+            }
+            Self::LogType { types, excludes } => types.contains(&record.log_type) != *excludes,
+        }
+    }
+}
+
+impl Comparison {
+    const fn holds(self, value: u128) -> bool {
+        match self {
+            Self::Equal(other) => value == other as u128,
+            Self::NotEqual(other) => value != other as u128,
+            Self::AtLeast(other) => value >= other as u128,
+            Self::AtMost(other) => value <= other as u128,
+        }
+    }
+}
+
+impl Sampling {
+    fn picks(self, record: &Record<'_>) -> bool {
+        let place = if self.is_independent {
+            None
+        } else {
+            request_id(record).and_then(request_id::number)
+        };
+        self.share.holds(match place {
+            Some(place) => place.into(),
+            None => worker::with_rng(rand::Rng::next_u64),
+        })
+    }
+}
+
+fn duration_ms(record: &Record<'_>) -> u128 {
+    let end = record.info.timing.end.unwrap_or_else(Instant::now);
+    end.saturating_duration_since(record.info.start).as_millis()
+}
+
+fn request_id<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
+    record.request?.headers.get(Id::X_REQUEST_ID)
+}
+
+fn is_traced(record: &Record<'_>) -> bool {
+    let reason = request_id(record).and_then(request_id::reason);
+    record.has_tracing && reason.is_some_and(|reason| reason != TraceReason::NotTraced)
+}
+
+/// The head of a connection that is no request.
+struct NoLines;
+
+impl Fields for NoLines {
+    fn values<'a>(&'a self, _: &'a Name) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::empty()
+    }
+}
