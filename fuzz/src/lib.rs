@@ -4,11 +4,16 @@
 //! them (`fuzz_targets`), and so do the tests, with the bytes in `corpus` and mutations of them (`tests/replay.rs`). Deliberately
 //! absent: a listening proxy; its sockets are the business of `tests`.
 
+mod client_hello;
+mod http1;
 pub mod mutate;
 mod path;
+mod split;
 
 use mutate::Form;
 
+pub use client_hello::client_hello;
+pub use http1::http1;
 pub use path::path;
 
 /// A function that must survive any bytes.
@@ -23,4 +28,8 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: &[Target] = &[Target { name: "path", run: path, form: Form::Text }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "path", run: path, form: Form::Text },
+    Target { name: "http1", run: http1, form: Form::Text },
+    Target { name: "client_hello", run: client_hello, form: Form::Bytes },
+];

@@ -1,7 +1,7 @@
 //! Every target with its whole corpus, and with as many mutations of it as `FUZZ_RUNS` says.
 //!
-//! A failure prints the seed and leaves the input in `artifacts/<target>`: `cargo test -p outrigger-fuzz -- FUZZ_INPUT` is not
-//! needed, a file that is copied to the corpus fails again.
+//! A failure leaves its input in `artifacts/<target>`, under the seed and the number that make it again. Once the bug is gone, the
+//! input belongs into the corpus.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -70,4 +70,4 @@ macro_rules! targets {
     };
 }
 
-targets! { path }
+targets! { path http1 client_hello }

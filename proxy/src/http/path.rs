@@ -316,7 +316,7 @@ mod tests {
         let with = |escaped_slashes, normalize| PathRules {
             escaped_slashes,
             normalize,
-            merge_slashes: false,
+            ..PathRules::default()
         };
         assert_eq!(path(with(EscapedSlashes::Reject, true), "/a%5Cb"), "refused");
         assert_eq!(path(with(EscapedSlashes::Reject, true), "/a?x=%2f"), "/a?x=%2f");
