@@ -8,6 +8,7 @@ mod client_hello;
 mod http1;
 pub mod mutate;
 mod path;
+mod rbac;
 mod split;
 
 use mutate::Form;
@@ -15,6 +16,7 @@ use mutate::Form;
 pub use client_hello::client_hello;
 pub use http1::http1;
 pub use path::path;
+pub use rbac::rbac;
 
 /// A function that must survive any bytes.
 #[derive(Debug)]
@@ -32,4 +34,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "path", run: path, form: Form::Text },
     Target { name: "http1", run: http1, form: Form::Text },
     Target { name: "client_hello", run: client_hello, form: Form::Bytes },
+    Target { name: "rbac", run: rbac, form: Form::Bytes },
 ];

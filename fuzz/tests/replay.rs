@@ -70,4 +70,4 @@ macro_rules! targets {
     };
 }
 
-targets! { path http1 client_hello }
+targets! { path http1 client_hello rbac }
