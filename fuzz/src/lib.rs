@@ -34,5 +34,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "path", run: path, form: Form::Text },
     Target { name: "http1", run: http1, form: Form::Text },
     Target { name: "client_hello", run: client_hello, form: Form::Bytes },
-    Target { name: "rbac", run: rbac, form: Form::Bytes },
+    Target { name: "rbac", run: rbac, form: Form::Choices },
 ];

@@ -16,6 +16,8 @@ pub enum Form {
     Bytes,
     /// Lines of text.
     Text,
+    /// Choices for a generator: all bytes mean something.
+    Choices,
 }
 
 /// Makes inputs out of others.
@@ -34,6 +36,10 @@ impl Mutator {
 
     /// An input like those in `corpus`.
     pub fn next_input(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
+        if self.form == Form::Choices && self.random.random_ratio(3, 4) {
+            let length = self.random.random_range(0..1024);
+            return (0..length).map(|_| self.random.random()).collect();
+        }
         let mut input = self.choose(corpus).cloned().unwrap_or_default();
         for _ in 0..self.random.random_range(1..=4) {
             let is_line = self.form == Form::Text && self.random.random_ratio(1, 3);

@@ -60,8 +60,8 @@ fn permission(choices: &mut Unstructured<'_>, depth: u8) -> Result<Permission> {
         6 => Rule::DestinationIp(range(choices)?),
         7 => Rule::DestinationPort(choose(PORTS, choices)?.into()),
         8 => {
-            let (start, end) =
-                (choices.int_in_range(-1..=65_536)?, choices.int_in_range(0..=65_537)?);
+            let start = choose(PORTS, choices)?.into();
+            let end = choices.int_in_range(start..=65_537)?;
             Rule::DestinationPortRange(Int32Range { start, end })
         }
         9 => Rule::RequestedServerName(string(choices)?),
