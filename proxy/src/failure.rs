@@ -88,7 +88,7 @@ impl FailureKind {
             Self::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
             Self::PerTryTimeout | Self::PerTryIdleTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::MaxStreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
-            Self::Downstream => ResponseFlag::DownstreamProtocolError,
+            Self::Downstream => ResponseFlag::DownstreamConnectionTermination,
         }
     }
 

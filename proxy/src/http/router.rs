@@ -89,7 +89,7 @@ fn route(exchange: &mut Exchange) -> Result<(), Answer> {
     match &pinned.entry().action {
         Action::Forward(_) => Ok(forward(exchange, &pinned)?),
         Action::Redirect(redirect) => {
-            exchange.manager.router_stats.inc(RouterStat::rq_redirect);
+            exchange.manager.router_stats.inc(RouterStat::rq_direct_response);
             let rule = &pinned.route.matcher.path;
             let reply = LocalReply::new(redirect.code as u16, "direct_response");
             Err(Answer::Reply(match redirect.location(&exchange.request, rule) {
@@ -109,7 +109,7 @@ fn no_route(exchange: &Exchange, why: &NoRoute) -> LocalReply {
     };
     match why {
         NoRoute::TlsRequired => {
-            stats.inc(RouterStat::rq_redirect);
+            stats.inc(RouterStat::rq_direct_response);
             let reply = LocalReply::new(301, "direct_response");
             match route::https_location(&exchange.request) {
                 Some(location) => reply.with_header(Id::LOCATION, location),

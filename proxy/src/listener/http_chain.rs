@@ -157,9 +157,25 @@ pub struct ConnectionGuard {
     protocol: Protocol,
     is_tls: bool,
     started: Instant,
+    ended: Cell<Ended>,
+}
+
+/// Who has ended a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// This proxy.
+    #[default]
+    ByUs,
+    /// The client.
+    ByClient,
 }
 
 impl ConnectionGuard {
+    /// Says who has ended the connection; without a word it was this proxy.
+    pub fn ended(&self, by: Ended) {
+        self.ended.set(by);
+    }
+
     fn new(stats: HttpStats, protocol: Protocol, is_tls: bool, started: Instant) -> Self {
         stats.inc(HttpStat::downstream_cx_total);
         stats.up(HttpStat::downstream_cx_active);
@@ -174,7 +190,7 @@ impl ConnectionGuard {
             stats.inc(HttpStat::downstream_cx_ssl_total);
             stats.up(HttpStat::downstream_cx_ssl_active);
         }
-        Self { stats, protocol, is_tls, started }
+        Self { stats, protocol, is_tls, started, ended: Cell::default() }
     }
 }
 
@@ -183,6 +199,10 @@ impl Drop for ConnectionGuard {
         let stats = &self.stats;
         stats.down(HttpStat::downstream_cx_active);
         stats.inc(HttpStat::downstream_cx_destroy);
+        stats.inc(match self.ended.get() {
+            Ended::ByUs => HttpStat::downstream_cx_destroy_local,
+            Ended::ByClient => HttpStat::downstream_cx_destroy_remote,
+        });
         stats.down(if self.protocol == Protocol::Http2 {
             HttpStat::downstream_cx_http2_active
         } else {

@@ -98,12 +98,13 @@ impl ClientTls {
         };
         let check = if spec.validates_sni { NameCheck::Instead } else { NameCheck::None };
         let requested = spec.validates_requested && !spec.validates_sni;
-        let sni = match &*spec.sni {
-            "" => None,
-            name => {
-                Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?)
-            }
-        };
+        let sni =
+            match &*spec.sni {
+                "" => None,
+                name => Some(server_name(name).ok_or_else(|| {
+                    TlsError(format!("'{}' is no server name", name.escape_debug()))
+                })?),
+            };
         Ok(Self {
             config: compile(check)?,
             requested: if requested { Some(compile(NameCheck::Also)?) } else { None },

@@ -17,7 +17,6 @@ use crate::net::{Io, Stream};
 
 /// A server's side, as configured.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a field of Envoy's message")]
 pub struct ServerSpec {
     /// What both sides have.
     pub common: CommonSpec,

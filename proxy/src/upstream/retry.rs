@@ -327,6 +327,10 @@ fn report(exchange: &Exchange, plan: &Plan, outcome: &Result<Answered, Failure>)
     let mut info = exchange.info.upstream.borrow_mut();
     if let Err(failure) = outcome {
         info.transport_failure = failure.transport.clone();
+        if failure.kind == FailureKind::Overflow {
+            // It never came to the host.
+            info.host = None;
+        }
     }
     let Some(host) = info.host.clone() else { return };
     drop(info);
@@ -368,9 +372,10 @@ fn respond(exchange: &mut Exchange, plan: &Plan, answered: Answered) {
     let is_canary = head.headers.get(Id::X_ENVOY_UPSTREAM_CANARY) == Some(b"true".as_slice());
     upstream_codes::count(exchange, plan, head.status, is_canary);
     let mut number = itoa::Buffer::new();
-    if !exchange.manager.router.suppress_envoy_headers {
-        let millis =
-            exchange.progress.request_end().unwrap_or(exchange.info.start).elapsed().as_millis();
+    // An answer that came before the request was complete took no time that could be told.
+    let since = exchange.progress.request_end();
+    if let (Some(since), false) = (since, exchange.manager.router.suppress_envoy_headers) {
+        let millis = since.elapsed().as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         head.headers.set(Id::X_ENVOY_UPSTREAM_SERVICE_TIME, number.format(millis).as_bytes());
     }

@@ -89,6 +89,16 @@ impl ClusterSpec {
         )
     }
 
+    /// Its name in stats and logs.
+    #[must_use]
+    pub fn observability_name(&self) -> Arc<str> {
+        if self.alt_stat_name.is_empty() {
+            self.name.clone()
+        } else {
+            (&*self.alt_stat_name).into()
+        }
+    }
+
     /// The scope of its counters, with the last dot.
     #[must_use]
     pub fn stats_prefix(&self) -> String {

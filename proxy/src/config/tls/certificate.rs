@@ -23,7 +23,7 @@ pub(super) fn certificate(
             private_key_provider = "a private key provider",
             password = "a private key under a password",
             ocsp_staple = "OCSP stapling",
-            tls_params = "parameters of one certificate";
+            tls_params = "a choice of parameters for one certificate";
     });
     let chain_at = at.field("certificate_chain");
     let chain = data_source(required(certificate_chain, &chain_at)?, &chain_at, cx)?;

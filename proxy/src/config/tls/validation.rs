@@ -28,15 +28,11 @@ pub(super) fn validation(
     cx: &Cx<'_>,
     side: Side,
 ) -> Translated<Validation> {
-    let validation = partial(message, at, cx)?;
-    if validation.roots.is_none() && !validation.sans.is_empty() && !validation.accepts_untrusted {
+    let validation = partial(message, at, cx, side)?;
+    if validation.roots.is_none() && !validation.sans.is_empty() {
         return Err(at.error(
-            "names of a certificate that nobody trusts prove nothing: trusted_ca is missing",
+            "names in a certificate that nobody has signed prove nothing: trusted_ca is missing",
         ));
-    }
-    let requires = Side::Server { requires_certificate: true };
-    if side == requires && validation.is_empty() {
-        return Err(at.error("says nothing to check the required certificate by"));
     }
     Ok(validation)
 }
@@ -46,6 +42,7 @@ pub(super) fn partial(
     message: CertificateValidationContext,
     at: &At<'_>,
     cx: &Cx<'_>,
+    side: Side,
 ) -> Translated<Validation> {
     fields!(cx, at, message => CertificateValidationContext {
         used: trusted_ca, verify_certificate_spki, verify_certificate_hash,
@@ -65,7 +62,12 @@ pub(super) fn partial(
     let verification_at = at.field("trust_chain_verification");
     let accepts_untrusted = match enumeration(trust_chain_verification, &verification_at)? {
         TrustChainVerification::VerifyTrustChain => false,
-        TrustChainVerification::AcceptUntrusted => true,
+        TrustChainVerification::AcceptUntrusted => match side {
+            Side::Client => true,
+            Side::Server => {
+                return Err(verification_at.unsupported("accepting clients that are not verified"));
+            }
+        },
     };
     let max_depth = max_verify_depth.map(|depth| depth.value);
     if max_depth.is_some_and(|depth| depth > MAX_DEPTH) {

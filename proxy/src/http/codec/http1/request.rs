@@ -91,8 +91,10 @@ pub fn parse_request(
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
         Ok(_) => return Err(HeadError::Malformed),
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
-        Err(httparse::Error::Version) => return Err(HeadError::Version),
+        Err(httparse::Error::Version) => return Err(version_error(bytes)),
         Err(httparse::Error::HeaderValue) => return Err(HeadError::Characters),
+        // A byte that no line may have is told from a line that only does not parse.
+        Err(_) if bytes.contains(&0) => return Err(HeadError::Characters),
         Err(_) => return Err(HeadError::Malformed),
     }
     let (Some(method), Some(target), Some(version)) =
@@ -127,6 +129,31 @@ pub fn parse_request(
         && head.headers.get(Id::EXPECT).is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
     let keep_alive = keeps_alive(&head.headers, version == 0);
     Ok(ParsedRequest { head, body, keep_alive, expects_continue })
+}
+
+/// Three words, of which the last is a version of HTTP that is not spoken here; anything else is no request line.
+fn version_error(bytes: &[u8]) -> HeadError {
+    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let is_version = |word: &[u8]| match word.strip_prefix(b"HTTP/") {
+        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
+        _ => false,
+    };
+    let version = words.nth(2).filter(|word| is_version(word));
+    match (version, words.next()) {
+        (Some(_), None) => HeadError::Version,
+        _ => HeadError::Malformed,
+    }
+}
+
+/// False if what has come cannot become a request line: it does not begin as a method does.
+#[must_use]
+pub fn may_be_request(input: &[u8]) -> bool {
+    const LONGEST_METHOD: usize = 11;
+    let start = input.get(..LONGEST_METHOD + 1).unwrap_or(input);
+    let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
+    word.len() <= LONGEST_METHOD
+        && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-' || *byte == b'\r')
 }
 
 fn body_length(head: &RequestHead) -> Result<BodyLength, HeadError> {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{self, Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Extension};
 
 use super::{Operator, Row, Wrote, list, non_empty, text};
 use crate::telemetry::access_log::Record;
@@ -128,7 +128,7 @@ fn hex(bytes: &[u8]) -> String {
 fn names(record: &Record<'_>, of: impl Fn(&GeneralName<'_>) -> Option<String>) -> Vec<String> {
     let Some(leaf) = chain(record).next() else { return Vec::new() };
     let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return Vec::new() };
-    let extensions = certificate.extensions().iter().map(|found| found.parsed_extension());
+    let extensions = certificate.extensions().iter().map(X509Extension::parsed_extension);
     let mut names = extensions.filter_map(|extension| match extension {
         ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
         _ => None,
