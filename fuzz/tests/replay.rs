@@ -7,7 +7,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-use outrigger_fuzz::mutate::Mutator;
+use outrigger_fuzz::mutate::{Form, Mutator};
 use outrigger_fuzz::{TARGETS, Target};
 
 /// Mutated inputs of each target, if `FUZZ_RUNS` does not say otherwise.
@@ -25,7 +25,12 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     let named = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-    files.iter().map(|path| (named(path), fs::read(path).unwrap())).collect()
+    let read = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        let is_written = target.form == Form::Message && path.extension() == Some("yaml".as_ref());
+        if is_written { outrigger_fuzz::encode(&bytes).unwrap() } else { bytes }
+    };
+    files.iter().map(|path| (named(path), read(path))).collect()
 }
 
 fn run(target: &Target, input: &[u8], origin: &str) {
@@ -70,4 +75,4 @@ macro_rules! targets {
     };
 }
 
-targets! { path http1 client_hello rbac }
+targets! { path http1 client_hello rbac bootstrap resources }

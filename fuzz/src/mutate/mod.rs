@@ -3,11 +3,17 @@
 //! Without feedback from the code, so it has to know what inputs look like ([`Form`]): a change that leaves most of the input
 //! well-formed gets further than a flipped bit. The same seed makes the same inputs.
 
+mod wire;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// No input grows beyond this.
+use self::wire::{Field, Value};
+
+/// No input grows beyond this: what takes many bytes to go wrong is for libFuzzer to find.
 const LONGEST: usize = 4096;
+/// No message does. One that is cut off is none, and comes to nothing.
+const LONGEST_MESSAGE: usize = 32 * 1024;
 
 /// What inputs of a target look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +22,8 @@ pub enum Form {
     Bytes,
     /// Lines of text.
     Text,
+    /// Encoded messages.
+    Message,
     /// Choices for a generator: all bytes mean something.
     Choices,
 }
@@ -42,11 +50,19 @@ impl Mutator {
         }
         let mut input = self.choose(corpus).cloned().unwrap_or_default();
         for _ in 0..self.random.random_range(1..=4) {
+            if self.form == Form::Message
+                && self.random.random_ratio(15, 16)
+                && let Some(mut fields) = wire::parse(&input)
+            {
+                self.change_field(&mut fields, corpus);
+                input = wire::encode(&fields);
+                continue;
+            }
             let is_line = self.form == Form::Text && self.random.random_ratio(1, 3);
             let unit = if is_line { self.line(&input) } else { self.span(&input) };
             self.change(&mut input, unit, corpus);
         }
-        input.truncate(LONGEST);
+        input.truncate(if self.form == Form::Message { LONGEST_MESSAGE } else { LONGEST });
         input
     }
 
@@ -86,6 +102,69 @@ impl Mutator {
                 }
             }
         }
+    }
+
+    fn change_field(&mut self, fields: &mut Vec<Field>, corpus: &[Vec<u8>]) {
+        let position = self.random.random_range(0..wire::count(fields).max(1));
+        let Some((list, place)) = wire::find(fields, position) else { return };
+        let Some(field) = list.get_mut(place) else { return };
+        match self.random.random_range(0..8) {
+            0 => drop(list.remove(place)),
+            1 => {
+                let copy = field.clone();
+                list.insert(place, copy);
+            }
+            2 => field.number = self.random.random_range(1..40),
+            3 => {
+                if let Some(other) = self.any_field(corpus) {
+                    field.value = other.value;
+                }
+            }
+            4 => list.extend(self.any_field(corpus)),
+            5 => {
+                for _ in 0..self.random.random_range(1..120) {
+                    let inner = field.clone();
+                    field.value = Value::Message(vec![inner]);
+                }
+            }
+            _ => self.change_value(&mut field.value, corpus),
+        }
+    }
+
+    fn change_value(&mut self, value: &mut Value, corpus: &[Vec<u8>]) {
+        const NUMBERS: &[u64] = &[
+            0,
+            1,
+            2,
+            3,
+            100,
+            101,
+            65_535,
+            65_536,
+            999_999_999,
+            1 << 31,
+            1 << 32,
+            1 << 63,
+            u64::MAX,
+        ];
+        match value {
+            Value::Varint(number) => *number = self.choose(NUMBERS).copied().unwrap_or_default(),
+            Value::Fixed64(bytes) => self.random.fill(bytes),
+            Value::Fixed32(bytes) => self.random.fill(bytes),
+            Value::Bytes(bytes) => {
+                let unit = self.span(bytes);
+                self.change(bytes, unit, corpus);
+            }
+            Value::Message(fields) => fields.clear(),
+        }
+    }
+
+    /// A field of some message in `corpus`.
+    fn any_field(&mut self, corpus: &[Vec<u8>]) -> Option<Field> {
+        let mut fields = wire::parse(self.choose(corpus)?)?;
+        let position = self.random.random_range(0..wire::count(&fields).max(1));
+        let (list, place) = wire::find(&mut fields, position)?;
+        list.get(place).cloned()
     }
 
     /// A byte that parsers have a case for, or any.
