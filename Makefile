@@ -30,3 +30,7 @@ parity:
 # Envoy on both sides: finds cases that do not repeat.
 parity-self:
 	cargo run --quiet --package outrigger-tests --bin parity -- --right envoy $(PARITY)
+
+# Every parser of hostile bytes on its corpus and on mutations of it. FUZZ_RUNS and FUZZ_SEED change how many and which.
+fuzz-smoke:
+	cargo test -p outrigger-fuzz --quiet

@@ -3,6 +3,8 @@
 //! A failure leaves its input in `artifacts/<target>`, under the seed and the number that make it again. Once the bug is gone, the
 //! input belongs into the corpus.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "all of it is a test")]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;

@@ -70,7 +70,6 @@ impl World<'_> {
         if self.knows_unknown { truth } else { Some(truth == Some(true)) }
     }
 
-    #[expect(deprecated, reason = "control planes still send them")]
     fn permission(&self, message: &Permission) -> Truth {
         let port = self.facts.destination.map(|address| i32::from(address.port()));
         let truth = match message.rule.as_ref()? {

@@ -43,7 +43,6 @@ fn some<T>(
     (0..count).map(|_| one(choices)).collect()
 }
 
-#[expect(deprecated, reason = "control planes still send them")]
 fn permission(choices: &mut Unstructured<'_>, depth: u8) -> Result<Permission> {
     let first = if depth == 0 { 3 } else { 0 };
     let deeper = depth.saturating_sub(1);
