@@ -79,6 +79,12 @@ impl Reading {
                 break;
             }
         }
+        // How much of a body is passed on before its framing breaks is free: the request fails either way.
+        if reading.error.is_some()
+            && let Some(read) = reading.requests.last_mut().filter(|read| !read.is_complete)
+        {
+            read.body.clear();
+        }
         reading
     }
 
