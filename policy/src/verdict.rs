@@ -196,6 +196,8 @@ causes! {
     MaxPendingRequests = "max_pending_requests",
     /// A circuit breaker's request limit.
     MaxRequests = "max_requests",
+    /// The cluster is in maintenance.
+    Maintenance = "maintenance",
     /// The host refused the connection.
     ConnectRefused = "connect_refused",
     /// The connection was not up within `connect_timeout`.

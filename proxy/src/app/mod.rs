@@ -38,7 +38,7 @@ pub fn main(program: &str, parsed: Parsed) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let result = match cli.command {
-        Some(Command::Demo) => demo::run().map_err(AppError::from),
+        Some(Command::Demo { stay }) => demo::run(stay).map_err(AppError::from),
         None => serve(cli.options, &unknown),
     };
     match result {

@@ -307,7 +307,7 @@ fn decide(plan: &mut Plan, outcome: &Result<Answered, Failure>) -> Decision {
 /// A failure as the retry policy sees it; `None` for those that no retry can mend.
 fn reset_of(failure: &Failure) -> Option<Reset> {
     let reason = match failure.kind {
-        FailureKind::ConnectFailure => ResetReason::ConnectFailure,
+        FailureKind::ConnectFailure | FailureKind::ConnectTimeout => ResetReason::ConnectFailure,
         FailureKind::RemoteRefused => ResetReason::RefusedStream,
         FailureKind::Overflow => ResetReason::Overflow,
         FailureKind::ConnectionTermination
@@ -327,8 +327,9 @@ fn report(exchange: &Exchange, plan: &Plan, outcome: &Result<Answered, Failure>)
     let mut info = exchange.info.upstream.borrow_mut();
     if let Err(failure) = outcome {
         info.transport_failure = failure.transport.clone();
-        if failure.kind == FailureKind::Overflow {
-            // It never came to the host.
+        // One that is turned away with a connection at hand has come to the host, any other has not.
+        let is_at_host = failure.cause.code == CauseCode::MaxRequests;
+        if failure.kind == FailureKind::Overflow && !is_at_host {
             info.host = None;
         }
     }
@@ -405,11 +406,9 @@ fn fail(exchange: &mut Exchange, plan: &Plan, failure: Failure) {
 fn count_failure(plan: &Plan, failure: &Failure) {
     let stats = &plan.cluster.counters.stats;
     match failure.kind {
-        FailureKind::ConnectFailure => {}
-        FailureKind::ConnectionTermination
-        | FailureKind::RemoteReset
-        | FailureKind::RemoteRefused
-        | FailureKind::ProtocolError => stats.inc(ClusterStat::upstream_rq_rx_reset),
+        FailureKind::RemoteReset | FailureKind::RemoteRefused => {
+            stats.inc(ClusterStat::upstream_rq_rx_reset);
+        }
         FailureKind::PerTryTimeout | FailureKind::PerTryIdleTimeout => {
             stats.inc(ClusterStat::upstream_rq_tx_reset);
         }

@@ -257,6 +257,7 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
         discovery,
         alt_stat_name: alt_stat_name.into(),
         settings: ClusterSettings {
+            maintenance: cx.runtime.fraction(&format!("upstream.maintenance_mode.{name}")),
             connect_timeout,
             balancing: balancing::settings(
                 balancing::Fields {

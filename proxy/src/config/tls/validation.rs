@@ -11,7 +11,7 @@ use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::{
 use outrigger_xds_api::envoy::r#type::matcher::v3::StringMatcher as StringMessage;
 
 use super::context::Side;
-use crate::config::common::{Translated, data_source, enumeration, required};
+use crate::config::common::{Translated, data_source, data_source_path, enumeration, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
@@ -90,8 +90,10 @@ pub(super) fn partial(
         None => None,
         Some(message) => {
             let at = at.field("trusted_ca");
+            let path = data_source_path(&message);
             let pem = data_source(message, &at, cx)?;
-            Some(Roots::from_pem(&pem).map_err(|error| at.error(error))?)
+            let roots = Roots::from_pem(&pem).map_err(|error| at.error(error))?;
+            Some(roots.from_path(&path))
         }
     };
     Ok(Validation {

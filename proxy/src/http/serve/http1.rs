@@ -36,8 +36,10 @@ enum Fate {
     Close,
     /// It ends at once, so that the client sees a cut.
     Cut,
-    /// The client has ended it.
+    /// The client has ended it in the middle of a request.
     Left,
+    /// The client has ended it.
+    Done,
 }
 
 /// The connection's side of the server.
@@ -56,8 +58,10 @@ pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, cha
     let mut server = Server { codec, connection, chain, progress: Rc::default(), stack: stack() };
     let fate = server.serve().await;
     counted.ended(match fate {
-        Fate::Left => Ended::ByClient,
-        Fate::Keep | Fate::Close | Fate::Cut => Ended::ByUs,
+        Fate::Left => Ended::ByClientWithRequest,
+        Fate::Cut => Ended::ByUsWithRequest,
+        Fate::Done => Ended::ByClient,
+        Fate::Keep | Fate::Close => Ended::ByUs,
     });
     if fate == Fate::Close {
         server.linger().await;
@@ -78,8 +82,8 @@ impl Server {
                 Arrival::Request(request) => self.exchange(request).await,
                 Arrival::Refused(reply) => self.refuse(reply).await,
                 Arrival::Cut => self.note_cut(),
-                Arrival::Left => Fate::Left,
-                Arrival::Ended => Fate::Cut,
+                Arrival::Left => Fate::Done,
+                Arrival::Ended => Fate::Close,
             };
             self.count_traffic();
         }
@@ -106,7 +110,10 @@ impl Server {
                     Ok(Some(request)) => Arrival::Request(request),
                     Ok(None) => Arrival::Left,
                     Err(ReadError::Head(error)) => {
-                        self.chain.stats().inc(HttpStat::downstream_cx_protocol_error);
+                        let stats = self.chain.stats();
+                        stats.inc(HttpStat::downstream_cx_protocol_error);
+                        stats.inc(HttpStat::downstream_rq_rx_reset);
+                        stats.inc(HttpStat::downstream_rq_response_before_rq_complete);
                         Arrival::Refused(head_error_reply(error))
                     }
                     Err(ReadError::Gone) if self.codec.has_input() => Arrival::Cut,
@@ -186,6 +193,7 @@ impl Server {
     /// A body that did not parse is the client's fault, whatever became of the attempt that was sending it.
     fn answer_body_error(&self, exchange: &mut Exchange) {
         if let Some(error) = self.codec.body_error() {
+            exchange.info.flags.remove(ResponseFlag::DownstreamConnectionTermination);
             head_error_reply(error).answer(exchange);
             exchange.closes_connection = true;
         }

@@ -40,6 +40,7 @@ type Http2 = h2::server::Connection<FrameGuard<Counted<Io>>, Bytes>;
 pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
     let guard = chain.count_connection(Protocol::Http2);
     let traffic = Rc::new(Traffic::default());
+    traffic.add_received(seen.len());
     let io = FrameGuard::server(Counted::new(io, traffic.clone()), seen);
     let handshake = builder(&chain).handshake(io);
     let Ok(Ok(mut http2)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await else {

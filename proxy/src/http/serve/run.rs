@@ -83,7 +83,11 @@ pub(super) fn client_gone(exchange: &mut Exchange, gone: Gone) {
         Gone::Reset => ("http2.remote_reset", ResponseFlag::DownstreamRemoteReset),
     };
     exchange.info.details = details.into();
-    exchange.info.flags.remove(ResponseFlag::DownstreamProtocolError);
+    for flag in
+        [ResponseFlag::DownstreamProtocolError, ResponseFlag::DownstreamConnectionTermination]
+    {
+        exchange.info.flags.remove(flag);
+    }
     exchange.info.fail(Some(flag), CauseCode::ClientGone);
 }
 

@@ -1,6 +1,7 @@
 //! Tests of clusters and endpoints.
 
 mod endpoints;
+mod names;
 mod snippet;
 mod values;
 mod verdicts;

@@ -40,7 +40,7 @@ fn a_cluster_that_says_nothing_has_envoys_defaults() {
     let http = &settings.http;
     assert_eq!(http.version, HttpVersion::Http1);
     assert_eq!(http.idle_timeout, Some(3600 * SECOND));
-    assert_eq!((http.max_response_headers, http.max_response_head_bytes), (100, 60 << 10));
+    assert_eq!((http.max_response_headers, http.max_response_head_bytes), (100, 80 << 10));
     assert_eq!((http.max_requests_per_connection, http.max_concurrent_streams), (0, 1024));
     assert!(http.max_connection_duration.is_none() && http.max_stream_duration.is_none());
     assert!(!http.enable_trailers && http.requested_name.is_none());
@@ -293,11 +293,6 @@ fn load_is_balanced_as_the_list_says_or_the_enumeration() {
         (list("random", "Random", weighted), Policy::Random(Random), true),
         (list("round_robin", "RoundRobin", ""), Policy::RoundRobin(RoundRobin), false),
         (list("least_request", "LeastRequest", options), least, false),
-        (
-            list("random", "Random", "") + ", common_lb_config: {locality_weighted_lb_config: {}}",
-            Policy::Random(Random),
-            false,
-        ),
     ] {
         let settings = balancing(&fields);
         assert_eq!(
@@ -367,10 +362,11 @@ fn what_clusters_said_before_holds_without_the_options() {
 
 #[test]
 fn a_hosts_labels_or_those_of_its_locality_choose_the_transport() {
-    let raw = "transport_socket: {name: envoy.transport_sockets.raw_buffer}";
+    let url = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+    let raw = format!("transport_socket: {{name: raw, typed_config: {{\"@type\": {url}}}}}");
     let label = |value| {
         format!(
-            "metadata: {{filter_metadata: {{envoy.transport_socket_match: {{a: {value}, n: 1}}}}}}"
+            "metadata: {{filter_metadata: {{envoy.transport_socket_match: {{a: {value}, k: 1}}}}}}"
         )
     };
     let host = |more: &str, last: u8| {
@@ -379,9 +375,9 @@ fn a_hosts_labels_or_those_of_its_locality_choose_the_transport() {
         )
     };
     let spec = spec(&format!(
-        "{{name: c, transport_socket_matches: [{{name: one, match: {{a: x}}, {raw}}}, {{name: two, match: {{a: y}}, {raw}}}], \
+        "{{name: c, transport_socket_matches: [{{name: one, match: {{a: x}}, {raw}}}, {{name: two, match: {{a: w}}, {raw}}}], \
          load_assignment: {{cluster_name: c, endpoints: [{{lb_endpoints: [{}, {}]}}, {{{}, lb_endpoints: [{}]}}]}}}}",
-        host(&label("y"), 1),
+        host(&label("w"), 1),
         host(&label("z"), 2),
         label("x"),
         host("", 3),
