@@ -31,6 +31,10 @@ parity:
 parity-self:
 	cargo run --quiet --package outrigger-tests --bin parity -- --right envoy $(PARITY)
 
+# Every parser of hostile bytes on its corpus and on mutations of it. FUZZ_RUNS and FUZZ_SEED change how many and which.
+fuzz-smoke:
+	cargo test -p outrigger-fuzz --quiet
+
 # The CPU time of Envoy and of Outrigger for the same work, as a ratio, into the table of README.md. The machine should do nothing else for the ten minutes.
 # PEERS passes flags, as in `make bench-peers PEERS="--rows sidecar-in --rounds 9"`.
 bench-peers:

@@ -97,7 +97,11 @@ fn document(options: &Options) -> Result<Document, BootstrapError> {
     }
 }
 
-fn translate(
+/// Validates what a bootstrap says, under the flags that change it, for a process with `workers` workers.
+///
+/// # Errors
+/// The first field that is wrong or not supported.
+pub fn translate(
     mut message: Message,
     options: &Options,
     workers: usize,

@@ -27,7 +27,7 @@ use crate::telemetry::metrics::{Own, Registry};
 use crate::worker::{self, Shared};
 use crate::{admin, demo, net};
 
-pub use bootstrap::{Loaded, load};
+pub use bootstrap::{BootstrapError, Loaded, load, translate};
 
 /// Does what the command line says; returns the process's exit code.
 #[must_use]

@@ -276,8 +276,9 @@ impl ServerConnection {
 impl Inner {
     /// RFC 9112 §2.2: empty lines before a request are ignored.
     fn skip_empty_lines(&mut self) {
-        while self.input.starts_with(b"\r\n") {
-            self.consume(2);
+        let length = 2 * self.input.chunks(2).take_while(|line| line == b"\r\n").count();
+        if length > 0 {
+            self.consume(length);
             self.scan = HeadScan::default();
         }
     }
