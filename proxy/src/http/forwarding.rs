@@ -11,7 +11,7 @@ use outrigger_policy::matcher::CidrSet;
 use super::request_id;
 use super::xfcc::Xfcc;
 use crate::listener::Connection;
-use crate::net::{Address, own_address};
+use crate::net::{Address, is_loopback, own_address};
 
 /// What a connection manager believes about its clients.
 #[derive(Debug, Default)]
@@ -79,6 +79,7 @@ const EDGE_ONLY: &[Id] = &[
     Id::X_ENVOY_DECORATOR_OPERATION,
     Id::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
     Id::X_ENVOY_DOWNSTREAM_SERVICE_NODE,
+    Id::X_ENVOY_ORIGINAL_PATH,
 ];
 
 impl Forwarding {
@@ -110,7 +111,7 @@ impl Forwarding {
             });
         }
         if !self.via.is_empty() {
-            append_element(&mut head.headers, Id::VIA, self.via.as_bytes());
+            append_via(&mut head.headers, self.via.as_bytes());
         }
         let remote = from_us.address.unwrap_or_else(|| connection.remote.clone());
         if let (true, Address::Ip(address)) = (is_edge, &remote) {
@@ -148,7 +149,7 @@ impl Forwarding {
         }
         if let Some(address) = connection.remote.ip() {
             // A loopback peer is this host: its other address says more to the next hop.
-            let told = if address.is_loopback() { own_address() } else { address };
+            let told = if is_loopback(address) { own_address() } else { address };
             let text = told.to_string();
             append_element(headers, Id::X_FORWARDED_FOR, text.as_bytes());
         }
@@ -233,6 +234,13 @@ fn forwarded_for(headers: &Headers, skip: usize) -> (Option<SocketAddr>, bool) {
     let text = elements().nth(index).unwrap_or_default().trim_ascii();
     let address = std::str::from_utf8(text).ok().and_then(|text| text.parse::<IpAddr>().ok());
     (address.map(|ip| SocketAddr::new(ip.to_canonical(), 0)), count == 1 && address.is_some())
+}
+
+/// Adds this proxy to the way that a message has come. (RFC 9110 §7.6.3)
+pub fn append_via(headers: &mut Headers, own: &[u8]) {
+    let way: Vec<&[u8]> = headers.get_all_id(Id::VIA).chain([own]).collect();
+    let way = way.join(b", ".as_slice());
+    headers.set(Id::VIA, &way);
 }
 
 /// Appends an element to the last line of a list.

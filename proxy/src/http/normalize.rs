@@ -12,9 +12,9 @@ use tower::{Layer, Service};
 use super::local_reply::LocalReply;
 use super::manager::{HttpConnectionManager, StripPort, Underscores};
 use super::path::Normalized;
-use crate::telemetry::metrics::HttpStat;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
+use crate::telemetry::metrics::HttpStat;
 
 /// Makes a [`Normalize`].
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,12 @@ fn normalize(exchange: &mut Exchange) -> Result<(), LocalReply> {
     let is_upgrade = is_upgrade(&exchange.request);
     let head = exchange.request_mut();
     head.headers.join_lines(is_single);
+    if head.headers.has_token(Id::CONNECTION, "host") {
+        // What belongs to the client's connection goes no further, and this request with it.
+        exchange.closes_connection = true;
+        return Err(refuse("missing_host_header"));
+    }
+    let head = exchange.request_mut();
     if head.authority().is_none() {
         let default = manager.http1.default_host.as_bytes();
         if head.protocol != Protocol::Http10 || default.is_empty() {

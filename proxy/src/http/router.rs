@@ -92,12 +92,29 @@ fn route(exchange: &mut Exchange) -> Result<(), Answer> {
             exchange.manager.router_stats.inc(RouterStat::rq_direct_response);
             let rule = &pinned.route.matcher.path;
             let reply = LocalReply::new(redirect.code as u16, "direct_response");
-            Err(Answer::Reply(match redirect.location(&exchange.request, rule) {
-                Some(location) => reply.with_header(Id::LOCATION, location),
+            let location = redirect.location(&exchange.request, rule);
+            Err(Answer::Reply(match location {
+                Some(location) => {
+                    show_new_path(exchange.request_mut(), &location);
+                    reply.with_header(Id::LOCATION, location)
+                }
                 None => reply,
             }))
         }
         Action::DirectResponse(_) => Err(Answer::Direct),
+    }
+}
+
+/// What is said of a redirected request is said of its new path, and the old one is kept for logs, as in Envoy.
+fn show_new_path(head: &mut RequestHead, location: &[u8]) {
+    let Some(scheme) = memchr::memmem::find(location, b"://") else { return };
+    let rest = location.get(scheme + 3..).unwrap_or_default();
+    let Some(slash) = memchr::memchr(b'/', rest) else { return };
+    let path = rest.get(slash..).unwrap_or_default();
+    if path != head.path() {
+        let old = head.path().to_vec();
+        head.headers.set(Id::X_ENVOY_ORIGINAL_PATH, &old);
+        head.set_path(path);
     }
 }
 
@@ -175,10 +192,14 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
     let timeouts = policy.timeouts.resolve(exchange.request_mut(), options);
     let retry = policy.retry.begin(exchange.request_mut());
     exchange.progress.set_route_timeout(timeouts.route());
+    let headers = &mut exchange.request_mut().headers;
+    headers.remove(Id::X_ENVOY_UPSTREAM_ALT_STAT_NAME);
+    let times_out_quietly = headers.remove(Id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE);
     apply_request_headers(exchange);
     rewrite(exchange.request_mut(), pinned, policy);
     let is_upgrade = is_upgrade(&exchange.request);
     let mut plan = Plan::new(cluster, pinned.route.clone(), timeouts, retry, is_upgrade);
+    plan.times_out_quietly = times_out_quietly;
     mirror::start(exchange, &mut plan, &policy.mirrors);
     exchange.plan = Some(Box::new(plan));
     Ok(())

@@ -10,6 +10,6 @@ mod sniff;
 pub use address::Address;
 pub use counted::{Counted, Traffic};
 pub use io::{Io, Stream};
-pub use own::{own_address, settle_own_address};
+pub use own::{is_loopback, own_address, settle_own_address};
 pub use scratch::with_scratch;
 pub use sniff::Sniffed;

@@ -17,6 +17,13 @@ pub fn own_address() -> IpAddr {
     *OWN.get_or_init(|| find(false))
 }
 
+/// True for the two addresses that Envoy takes for loopback; others of 127.0.0.0/8 are clients like any.
+/// (envoy: `Network::Utility::isLoopbackAddress`)
+#[must_use]
+pub fn is_loopback(address: IpAddr) -> bool {
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
+}
+
 /// Asks the kernel which address it would send from. Nothing is sent: the destinations are for documentation.
 fn find(is_v6: bool) -> IpAddr {
     let (any, far, fallback): (IpAddr, IpAddr, IpAddr) = if is_v6 {

@@ -13,7 +13,7 @@ use super::transport::Transport;
 use crate::failure::{Failure, FailureKind};
 use crate::net::{Address, Io, Stream};
 use crate::telemetry::metrics::{ClusterStat, TlsStat};
-use crate::tls::{PeerName, VerifyFailure, verify_failure};
+use crate::tls::{PeerName, Spoken, VerifyFailure, verify_failure};
 
 /// A connection that is up.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub async fn connect(
     cluster: &Cluster,
     host: &Host,
     requested: Option<&str>,
+    spoken: Option<Spoken>,
 ) -> Result<Connected, Failure> {
     let timeout = cluster.settings.connect_timeout;
     let deadline = Instant::now() + timeout;
@@ -59,7 +60,7 @@ pub async fn connect(
         Transport::Tls(tls) => {
             let left = deadline.saturating_duration_since(Instant::now());
             let peer = PeerName { requested, hostname: &host.hostname };
-            match tls.connect(socket, peer, left).await {
+            match tls.connect(socket, peer, spoken, left).await {
                 Ok(io) => {
                     cluster.counters.tls().inc(TlsStat::handshake);
                     io

@@ -367,9 +367,6 @@ fn count(plan: &Plan, decision: Decision, is_retry: bool) {
 /// The upstream's response becomes the exchange's.
 fn respond(exchange: &mut Exchange, plan: &Plan, answered: Answered) {
     let Answered { mut head, body } = answered;
-    // These steer the proxy in front of the upstream, which is us.
-    // (envoy: `Router::Filter::onUpstreamHeaders`)
-    head.headers.remove(Id::X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
     let is_canary = head.headers.get(Id::X_ENVOY_UPSTREAM_CANARY) == Some(b"true".as_slice());
     upstream_codes::count(exchange, plan, head.status, is_canary);
     let mut number = itoa::Buffer::new();
@@ -384,16 +381,24 @@ fn respond(exchange: &mut Exchange, plan: &Plan, answered: Answered) {
         let attempts = exchange.info.upstream.borrow().attempts;
         head.headers.set(Id::X_ENVOY_ATTEMPT_COUNT, number.format(attempts).as_bytes());
     }
+    exchange.info.details = "via_upstream".into();
     exchange.response = head;
     exchange.response_body = body;
-    exchange.info.details = "via_upstream".into();
+    if plan.is_upgrade && exchange.response.status == 200 {
+        // Not what was asked for: what follows is no other protocol, and nobody reads it as an answer.
+        exchange.info.details = "websocket_handshake_unsuccessful".into();
+        exchange.response.headers.set(Id::CONTENT_LENGTH, b"0");
+        exchange.response_body = Body::Empty;
+        exchange.closes_connection = true;
+    }
     apply_response_headers(exchange);
 }
 
 /// The last attempt's failure becomes a local reply.
 fn fail(exchange: &mut Exchange, plan: &Plan, failure: Failure) {
     count_failure(plan, &failure);
-    let mut reply = local_reply::of_failure(failure);
+    let is_retried = exchange.info.upstream.borrow().attempts > 1;
+    let mut reply = local_reply::of_failure(failure, is_retried);
     if plan.policy().attempt_count_in_response {
         let attempts = exchange.info.upstream.borrow().attempts;
         let text = itoa::Buffer::new().format(attempts).as_bytes().to_vec();

@@ -38,6 +38,8 @@ pub(super) fn inspectors(
     if asks_for_tls && inspectors.tls.is_none() && inspectors.http.is_none() {
         inspectors.tls = Some(Inspector::default());
     }
+    inspectors.tls_stats = inspectors.tls.as_ref().map(|_| cx.registry.stats("tls_inspector."));
+    inspectors.http_stats = inspectors.http.as_ref().map(|_| cx.registry.stats("http_inspector."));
     Ok(inspectors)
 }
 

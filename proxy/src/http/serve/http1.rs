@@ -250,6 +250,9 @@ impl Server {
         self.write_head(&mut exchange, length, is_old, is_switch);
         let closes = exchange.closes_connection;
         let fate = poll_fn(|cx| self.poll_response(cx, &mut exchange, length)).await;
+        if is_switch && fate == Fate::Keep && self.codec.is_read_closed() {
+            return gone(&mut exchange);
+        }
         if fate == Fate::Keep && closes { Fate::Close } else { fate }
     }
 

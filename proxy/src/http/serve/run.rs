@@ -83,6 +83,9 @@ pub(super) fn client_gone(exchange: &mut Exchange, gone: Gone) {
         Gone::Reset => ("http2.remote_reset", ResponseFlag::DownstreamRemoteReset),
     };
     exchange.info.details = details.into();
+    if exchange.info.timing.response_start.is_none() {
+        exchange.info.response_code = 0;
+    }
     for flag in
         [ResponseFlag::DownstreamProtocolError, ResponseFlag::DownstreamConnectionTermination]
     {

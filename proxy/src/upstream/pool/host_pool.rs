@@ -19,6 +19,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::ClientConnection;
 use crate::net::{Counted, Traffic};
 use crate::telemetry::metrics::ClusterStat;
+use crate::tls::Spoken;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::connect::{Connected, connect};
 use crate::upstream::host::Host;
@@ -142,7 +143,12 @@ impl HostPool {
         worker::spawn("upstream connection", async move {
             let started = Instant::now();
             let connecting = Connecting { pool: pool.clone() };
-            let result = connect(&pool.cluster, &pool.host, pool.requested.as_deref()).await;
+            let spoken = match pool.protocol {
+                Protocol::Http1 => Spoken::Http1,
+                Protocol::Http2 => Spoken::Http2,
+            };
+            let requested = pool.requested.as_deref();
+            let result = connect(&pool.cluster, &pool.host, requested, Some(spoken)).await;
             drop(connecting);
             match result {
                 Ok(connected) => pool.connected(connected, permit, started).await,

@@ -123,6 +123,9 @@ pub fn parse_request(
         }
     }
     set_target(&mut head, target.as_bytes(), host)?;
+    if nominates_forwarding(&head) {
+        return Err(HeadError::Nominated);
+    }
     let body = body_length(&head)?;
     let expects_continue = version == 1
         && head.headers.get(Id::EXPECT).is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
@@ -155,6 +158,13 @@ pub fn may_be_request(input: &[u8]) -> bool {
     let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
     word.len() <= LONGEST_METHOD
         && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-' || *byte == b'\r')
+}
+
+/// A client that says that a forwarding header belongs to its connection wants it stripped, perhaps one that a trusted hop has set.
+fn nominates_forwarding(head: &RequestHead) -> bool {
+    let names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    head.headers.contains(Id::CONNECTION)
+        && names.iter().any(|name| head.headers.has_token(Id::CONNECTION, name))
 }
 
 fn body_length(head: &RequestHead) -> Result<BodyLength, HeadError> {

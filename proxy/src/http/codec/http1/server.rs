@@ -181,6 +181,12 @@ impl ServerConnection {
         self.inner.borrow_mut().passes_trailers = passes;
     }
 
+    /// True if the client sends no more.
+    #[must_use]
+    pub fn is_read_closed(&self) -> bool {
+        self.inner.borrow().is_read_closed
+    }
+
     /// True if the client left before its request was complete.
     #[must_use]
     pub fn is_cut_short(&self) -> bool {
