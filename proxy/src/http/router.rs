@@ -7,7 +7,7 @@
 use std::task::{Context, Poll};
 
 use outrigger_policy::head::{Id, RequestHead};
-use outrigger_policy::route::{self, Action, DirectResponse};
+use outrigger_policy::route::{self, Action, DirectResponse, PathRedirect};
 use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 use tower::{Layer, Service};
 
@@ -95,7 +95,9 @@ fn route(exchange: &mut Exchange) -> Result<(), Answer> {
             let location = redirect.location(&exchange.request, rule);
             Err(Answer::Reply(match location {
                 Some(location) => {
-                    show_new_path(exchange.request_mut(), &location);
+                    if matches!(redirect.path, PathRedirect::Rewrite(_)) {
+                        show_new_path(exchange.request_mut(), &location);
+                    }
                     reply.with_header(Id::LOCATION, location)
                 }
                 None => reply,
