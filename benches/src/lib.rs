@@ -1,0 +1,8 @@
+//! What Outrigger costs.
+//!
+//! [`functions`] are decisions of a request, each with its surroundings: Criterion takes their time, gungraun counts their instructions. [`exchange`]
+//! runs the whole proxy under callgrind and counts what one exchange takes. [`limits`] compares counts with what was reached before.
+
+pub mod exchange;
+pub mod functions;
+pub mod limits;
