@@ -6,3 +6,4 @@
 pub mod exchange;
 pub mod functions;
 pub mod limits;
+pub mod summaries;

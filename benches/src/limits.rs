@@ -125,8 +125,11 @@ mod tests {
     fn every_count_has_a_limit_and_every_limit_a_count() {
         let limits = counts(&[("a", 1, None), ("gone", 1, None)]);
         let measured = counts(&[("a", 1, Some(0)), ("new", 1, None)]);
-        let expected =
-            ["a has no limit of allocations", "new has no limit", "gone has a limit and was not counted"];
+        let expected = [
+            "a has no limit of allocations",
+            "new has no limit",
+            "gone has a limit and was not counted",
+        ];
         assert_eq!(violations(&measured, &limits), expected);
     }
 }

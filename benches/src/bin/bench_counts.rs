@@ -7,9 +7,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use outrigger_benches::exchange;
-use outrigger_benches::functions;
 use outrigger_benches::limits::{self, Count, Counts};
+use outrigger_benches::{exchange, summaries};
 
 /// Instructions and allocations, held to their limits. Needs valgrind.
 #[derive(Debug, Parser)]
@@ -52,7 +51,7 @@ fn run(flags: &Flags) -> Result<bool> {
     let profiles = flags.profiles.as_deref().unwrap_or_else(|| folder.path());
     std::fs::create_dir_all(profiles)?;
 
-    let mut counts = functions::counted(&gungraun)?;
+    let mut counts = summaries::read(&gungraun)?;
     counts.extend(exchanges(&outrigger, profiles)?);
     if flags.update {
         limits::write(&flags.limits, &counts)?;

@@ -50,9 +50,9 @@ impl Bootstrap {
             Chain::Plain => include_str!("../../exchange/plain.yaml"),
             Chain::Sidecar => include_str!("../../exchange/sidecar.yaml"),
         };
-        file.replace("PROXY", &ports.proxy.to_string())
-            .replace("BACKEND", &ports.backend.to_string())
-            .replace("UPSTREAM", upstream)
-            .replace("RUN", &folder.display().to_string())
+        file.replace("$PROXY", &ports.proxy.to_string())
+            .replace("$BACKEND", &ports.backend.to_string())
+            .replace("$UPSTREAM", upstream)
+            .replace("$RUN", &folder.display().to_string())
     }
 }

@@ -11,7 +11,7 @@ use super::backend::BODY;
 use super::bootstrap::Protocol;
 
 /// How long the proxy may take to listen.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(30);
 /// How long it may take for one answer: callgrind makes it some 50 times slower.
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -48,7 +48,8 @@ async fn http1(mut stream: TcpStream, requests: u64) -> Result<()> {
         answer.clear();
         stream.write_all(REQUEST).await?;
         while !answer.ends_with(&BODY) {
-            let read = timeout(ANSWER, stream.read_buf(&mut answer)).await.context("no answer")??;
+            let read =
+                timeout(ANSWER, stream.read_buf(&mut answer)).await.context("no answer")??;
             ensure!(read > 0 && answer.len() < 4096, "{}", String::from_utf8_lossy(&answer));
         }
         ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));

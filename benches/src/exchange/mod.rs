@@ -12,7 +12,7 @@ mod proxy;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 pub use bootstrap::{Bootstrap, Chain, Ports, Protocol};
 pub use profile::Profile;
@@ -60,7 +60,9 @@ fn profile(program: &Path, bootstrap: Bootstrap, requests: u64, out: &Path) -> R
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let backend = Backend::start(bootstrap.protocol)?;
     let proxy = Proxy::start(program, bootstrap, backend.port, out)?;
-    runtime.block_on(client::run(bootstrap.protocol, proxy.port, requests))?;
+    runtime
+        .block_on(client::run(bootstrap.protocol, proxy.port, requests))
+        .with_context(|| proxy.last_output())?;
     proxy.stop()?;
     Profile::read(out)
 }

@@ -14,11 +14,14 @@ use super::bootstrap::{Bootstrap, Ports};
 /// How long it may take to end: it has no connection to wait for.
 const END: Duration = Duration::from_secs(60);
 
+/// The file in its folder that it writes to.
+const OUTPUT: &str = "output";
+
 /// A running proxy; killed when dropped.
 pub(super) struct Proxy {
     pub(super) port: u16,
     process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Proxy {
@@ -45,9 +48,14 @@ impl Proxy {
             "-l".as_ref(),
             "warning".as_ref(),
         ];
-        let output = folder.path().join("output");
+        let output = folder.path().join(OUTPUT);
         let process = Process::start(Path::new("valgrind"), &arguments, output)?;
-        Ok(Self { port, process, _folder: folder })
+        Ok(Self { port, process, folder })
+    }
+
+    /// What it said, for a report of why it failed.
+    pub(super) fn last_output(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap_or_default()
     }
 
     /// Ends it; its profile is written then.
@@ -60,6 +68,6 @@ impl Proxy {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        bail!("the proxy does not end: {}", self.process.last_output(5))
+        bail!("the proxy does not end: {}", self.last_output())
     }
 }

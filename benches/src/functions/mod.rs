@@ -16,14 +16,3 @@ pub use pick::Hosts;
 pub use rbac::Policies;
 pub use routes::Routes;
 pub use snapshot::Worker;
-
-use std::path::Path;
-
-use anyhow::Result;
-
-use crate::limits::Counts;
-
-/// x
-pub fn counted(_: &Path) -> Result<Counts> {
-    Ok(Counts::new())
-}
