@@ -28,7 +28,7 @@ const MEASURED: u64 = 2_000;
 /// What one exchange takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// User instructions of all threads.
+    /// User instructions of the worker and the writer of its log.
     pub instructions: u64,
     /// Calls of the allocator that ask for memory, rounded up: those that happen once in many exchanges count too.
     pub allocations: u64,
@@ -42,7 +42,8 @@ pub const ALL: [(&str, Bootstrap); 4] = [
     ("http2_sidecar", Bootstrap { chain: Chain::Sidecar, protocol: Protocol::Http2 }),
 ];
 
-/// Counts one exchange through `program` with this bootstrap. Profiles stay in `folder` as `NAME.few` and `NAME.many`.
+/// Counts one exchange through `program` with this bootstrap. Profiles stay in `folder` as `NAME.few-*` and
+/// `NAME.many-*`.
 ///
 /// # Errors
 /// If the proxy does not start, an answer is not 200, or there is no valgrind.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -27,16 +27,27 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Reads a file of callgrind.
+    /// Reads what callgrind has left per thread: `PATH-01`, `PATH-02` and so on. The first thread is left out: it starts the process, which calibrates a
+    /// clock for as long as that takes, and then has no part in exchanges.
     ///
     /// # Errors
-    /// If it is none, or tells of no allocation: then the functions have other names.
+    /// If a file is none of callgrind's, or none tells of an allocation: then the functions have other names.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| path.display().to_string())?;
-        let profile = Self::parse(BufReader::new(file))?;
-        ensure!(profile.instructions > 0, "{}: no totals", path.display());
-        ensure!(profile.allocations > 0, "{}: no call of an allocator", path.display());
-        Ok(profile)
+        let mut sum = Self::default();
+        for thread in 2.. {
+            let path = PathBuf::from(format!("{}-{thread:02}", path.display()));
+            if !path.exists() {
+                break;
+            }
+            let file = File::open(&path)?;
+            let profile =
+                Self::parse(BufReader::new(file)).with_context(|| path.display().to_string())?;
+            sum.instructions += profile.instructions;
+            sum.allocations += profile.allocations;
+        }
+        ensure!(sum.instructions > 0, "{}: no totals of a second thread", path.display());
+        ensure!(sum.allocations > 0, "{}: no call of an allocator", path.display());
+        Ok(sum)
     }
 
     /// Lines that matter: `totals: COUNT`; `cfn=(ID) NAME`, or `cfn=(ID)` for a name that was told before, also by `fn=`; then `calls=COUNT POSITION`.

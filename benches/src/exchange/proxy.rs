@@ -25,7 +25,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `program`; its profile goes to `out`.
+    /// Starts `program`; its profiles go to `out-01` and so on, one for each thread.
     pub(super) fn start(
         program: &Path,
         bootstrap: Bootstrap,
@@ -39,6 +39,7 @@ impl Proxy {
         let callgrind_out = format!("--callgrind-out-file={}", out.display());
         let arguments = [
             "--tool=callgrind".as_ref(),
+            "--separate-threads=yes".as_ref(),
             callgrind_out.as_ref(),
             program.as_os_str(),
             "-c".as_ref(),
