@@ -24,12 +24,18 @@ setup:
 # The same bootstrap and bytes on Envoy 1.40 and on Outrigger; PARITY passes flags, as in
 # `make parity PARITY="--only retries"`.
 parity:
-	cargo build --bin outrigger --bin parity
-	cargo run --quiet --bin parity -- $(PARITY)
+	cargo build --package outrigger --package outrigger-tests --bins
+	cargo run --quiet --package outrigger-tests --bin parity -- $(PARITY)
 
 # Envoy on both sides: finds cases that do not repeat.
 parity-self:
-	cargo run --quiet --bin parity -- --right envoy $(PARITY)
+	cargo run --quiet --package outrigger-tests --bin parity -- --right envoy $(PARITY)
+
+# The CPU time of Envoy and of Outrigger for the same work, as a ratio, into the table of README.md. The machine should do nothing else for the ten minutes.
+# PEERS passes flags, as in `make bench-peers PEERS="--rows sidecar-in --rounds 9"`.
+bench-peers:
+	cargo build --profile bench -p outrigger -p outrigger-benches --bin outrigger --bin bench-peers
+	cargo run --quiet --profile bench -p outrigger-benches --bin bench-peers -- --markdown README.md $(PEERS)
 
 # Instructions and allocations of functions and of whole exchanges, held to benches/limits.json; needs valgrind. After a
 # change for the better, or one that is worth its price: `make bench COUNTS=--update`. Old summaries must not count.

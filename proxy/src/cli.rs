@@ -26,7 +26,11 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Shows what the proxy does: services, proxies and a client in one process, in 40 seconds.
-    Demo,
+    Demo {
+        /// Keeps everything running afterwards, until Ctrl-C.
+        #[arg(long)]
+        stay: bool,
+    },
 }
 
 /// Envoy's flags.

@@ -42,6 +42,7 @@ impl Routes {
                 most_specific_wins: false,
                 overrides: overrides.clone(),
                 forward: ForwardPolicy::default(),
+                stats: None,
             },
         };
         let table = RouteTable::new(RouteTableSpec {

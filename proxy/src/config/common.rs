@@ -254,6 +254,14 @@ pub fn percent(
     Ok((value * 100.0).round() as u32)
 }
 
+/// Where a data source's bytes are, for people.
+pub fn data_source_path(message: &DataSource) -> String {
+    match &message.specifier {
+        Some(data_source::Specifier::Filename(path)) => path.clone(),
+        _ => "<inline>".into(),
+    }
+}
+
 /// The bytes that a data source stands for.
 pub fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<u8>> {
     fields!(cx, at, message => DataSource {

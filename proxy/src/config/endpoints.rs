@@ -37,7 +37,7 @@ const LOWEST_PRIORITY: u32 = 128;
 ///
 /// # Errors
 /// The first thing in it that cannot be done.
-pub fn from_resource(
+pub(super) fn from_resource(
     resource: &Resource,
     transports: &Transports,
     cx: &Cx<'_>,

@@ -31,25 +31,25 @@ const WINDOW_LIMITS: std::ops::RangeInclusive<u32> = 65_535..=2_147_483_647;
 
 /// What is set of connections of both versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommonOptions {
+pub(super) struct CommonOptions {
     /// An unused connection is closed after this.
-    pub idle_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
     /// A connection takes no request after this.
-    pub max_connection_duration: Option<Duration>,
+    pub(super) max_connection_duration: Option<Duration>,
     /// A request ends after this.
-    pub max_stream_duration: Option<Duration>,
+    pub(super) max_stream_duration: Option<Duration>,
     /// Lines of a head.
-    pub max_headers: usize,
+    pub(super) max_headers: usize,
     /// Kilobytes of a response's head, if that is said.
-    pub max_response_head_kb: Option<u32>,
+    pub(super) max_response_head_kb: Option<u32>,
     /// Requests of one connection; 0 means no limit.
-    pub max_requests_per_connection: u64,
+    pub(super) max_requests_per_connection: u64,
     /// What is done about names with underscores.
-    pub underscores: Underscores,
+    pub(super) underscores: Underscores,
 }
 
 /// Translates the options; unset ones have Envoy's defaults.
-pub fn common_options(
+pub(super) fn common_options(
     message: Option<HttpProtocolOptions>,
     at: &At<'_>,
     cx: &Cx<'_>,
@@ -92,19 +92,19 @@ pub fn common_options(
 
 /// What is set of an HTTP/1 connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http1Settings {
+pub(super) struct Http1Settings {
     /// Targets may be absolute.
-    pub allow_absolute_url: bool,
+    pub(super) allow_absolute_url: bool,
     /// Whether HTTP/1.0 is served.
-    pub accept_http_10: bool,
+    pub(super) accept_http_10: bool,
     /// The host of HTTP/1.0 requests that name none.
-    pub default_host: Box<str>,
+    pub(super) default_host: Box<str>,
     /// Whether trailers pass.
-    pub enable_trailers: bool,
+    pub(super) enable_trailers: bool,
 }
 
 /// Translates the options; unset ones have Envoy's defaults.
-pub fn http1_settings(
+pub(super) fn http1_settings(
     message: Option<Http1ProtocolOptions>,
     at: &At<'_>,
     cx: &Cx<'_>,
@@ -132,17 +132,17 @@ pub fn http1_settings(
 
 /// What is set of an HTTP/2 connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Http2Settings {
+pub(super) struct Http2Settings {
     /// Streams at once.
-    pub concurrent_streams: u32,
+    pub(super) concurrent_streams: u32,
     /// Window of a stream, in bytes.
-    pub stream_window: u32,
+    pub(super) stream_window: u32,
     /// Window of the connection, in bytes.
-    pub connection_window: u32,
+    pub(super) connection_window: u32,
 }
 
 /// Translates the options; unset ones have our defaults.
-pub fn http2_settings(
+pub(super) fn http2_settings(
     message: Option<Http2ProtocolOptions>,
     at: &At<'_>,
     cx: &Cx<'_>,

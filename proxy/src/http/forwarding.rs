@@ -5,13 +5,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use outrigger_policy::head::{Headers, Id, RequestHead, tokens};
+use outrigger_policy::head::{Headers, Id, Protocol, RequestHead, Scheme, tokens};
 use outrigger_policy::matcher::CidrSet;
 
 use super::request_id;
 use super::xfcc::Xfcc;
 use crate::listener::Connection;
-use crate::net::Address;
+use crate::net::{Address, own_address};
 
 /// What a connection manager believes about its clients.
 #[derive(Debug, Default)]
@@ -147,8 +147,8 @@ impl Forwarding {
         }
         if let Some(address) = connection.remote.ip() {
             // A loopback peer is this host: its other address says more to the next hop.
-            let own = connection.local.ip().filter(|_| address.is_loopback());
-            let text = own.unwrap_or(address).to_string();
+            let told = if address.is_loopback() { own_address() } else { address };
+            let text = told.to_string();
             append_element(headers, Id::X_FORWARDED_FOR, text.as_bytes());
         }
     }
@@ -158,6 +158,14 @@ impl Forwarding {
         let is_believed = !self.use_remote_address || self.trusted_hops > 0;
         if !is_believed || !head.headers.contains(Id::X_FORWARDED_PROTO) {
             head.headers.set(Id::X_FORWARDED_PROTO, proto);
+        }
+        if head.protocol != Protocol::Http2 {
+            // Only HTTP/2 names the scheme itself.
+            match head.headers.get(Id::X_FORWARDED_PROTO) {
+                Some(proto) if proto.eq_ignore_ascii_case(b"https") => head.scheme = Scheme::Https,
+                Some(proto) if proto.eq_ignore_ascii_case(b"http") => head.scheme = Scheme::Http,
+                _ => {}
+            }
         }
         if let (true, Some(port)) = (self.append_port, connection.local.port())
             && !(is_believed && head.headers.contains(Id::X_FORWARDED_PORT))
@@ -227,7 +235,7 @@ fn forwarded_for(headers: &Headers, skip: usize) -> (Option<SocketAddr>, bool) {
 }
 
 /// Appends an element to the last line of a list.
-fn append_element(headers: &mut Headers, id: Id, element: &[u8]) {
+pub fn append_element(headers: &mut Headers, id: Id, element: &[u8]) {
     let joined = {
         let mut values = headers.get_all_id(id);
         values.next().map(|first| {

@@ -67,6 +67,13 @@ impl LocalReply {
         self
     }
 
+    /// Gives gRPC clients this status instead of that of the HTTP status.
+    #[must_use]
+    pub const fn with_grpc_status(mut self, status: u32) -> Self {
+        self.grpc_status = Some(status);
+        self
+    }
+
     /// Adds a header line.
     #[must_use]
     pub fn with_header(mut self, id: Id, value: impl Into<Cow<'static, [u8]>>) -> Self {

@@ -297,6 +297,7 @@ mod tests {
             escaped_slashes,
             normalize,
             merge_slashes: false,
+            strips_fragment: false,
         };
         assert_eq!(path(with(EscapedSlashes::Reject, true), "/a%5Cb"), "refused");
         assert_eq!(path(with(EscapedSlashes::Reject, true), "/a?x=%2f"), "/a?x=%2f");

@@ -24,6 +24,7 @@ use super::manager::RouteSource;
 use super::normalize::is_upgrade;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
+use crate::telemetry::metrics::{CodeStats, VirtualClusterStats};
 use crate::worker;
 
 /// A compiled route configuration.
@@ -51,6 +52,17 @@ pub struct RouteEntry {
     pub overrides: Arc<FilterOverrides>,
     /// Policies of a route that forwards.
     pub forward: ForwardPolicy,
+    /// Counters of its own. (envoy: config.route.v3.Route.stat_prefix)
+    pub stats: Option<Box<RouteStats>>,
+}
+
+/// What a route with a `stat_prefix` counts.
+#[derive(Debug)]
+pub struct RouteStats {
+    /// Its answers and their times.
+    pub codes: CodeStats,
+    /// Its requests.
+    pub requests: VirtualClusterStats,
 }
 
 /// What one level of configuration does to heads.

@@ -17,8 +17,8 @@ use super::route::{ForwardPolicy, NoRoute, Pinned, Routing, apply_request_header
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
-use crate::telemetry::metrics::RouterStat;
-use crate::upstream::{Plan, mirror};
+use crate::telemetry::metrics::{ClusterStat, RouterStat, VirtualClusterStat};
+use crate::upstream::{Cluster, Plan, mirror};
 use crate::worker;
 
 /// Makes a [`Router`].
@@ -89,7 +89,7 @@ fn route(exchange: &mut Exchange) -> Result<(), Answer> {
     match &pinned.entry().action {
         Action::Forward(_) => Ok(forward(exchange, &pinned)?),
         Action::Redirect(redirect) => {
-            exchange.manager.router_stats.inc(RouterStat::rq_redirect);
+            exchange.manager.router_stats.inc(RouterStat::rq_direct_response);
             let rule = &pinned.route.matcher.path;
             let reply = LocalReply::new(redirect.code as u16, "direct_response");
             Err(Answer::Reply(match redirect.location(&exchange.request, rule) {
@@ -109,7 +109,7 @@ fn no_route(exchange: &Exchange, why: &NoRoute) -> LocalReply {
     };
     match why {
         NoRoute::TlsRequired => {
-            stats.inc(RouterStat::rq_redirect);
+            stats.inc(RouterStat::rq_direct_response);
             let reply = LocalReply::new(301, "direct_response");
             match route::https_location(&exchange.request) {
                 Some(location) => reply.with_header(Id::LOCATION, location),
@@ -135,6 +135,9 @@ fn direct_response(exchange: &mut Exchange) {
         reply = reply.with_header(Id::LOCATION, location);
     }
     // A body of configuration is bytes, and a local reply's is text: it is put in afterwards.
+    if exchange.request.is_grpc() {
+        reply = reply.with_body(String::from_utf8_lossy(response.body()).into_owned());
+    }
     reply.answer(exchange);
     if !response.body().is_empty() && !exchange.request.is_grpc() {
         let headers = &mut exchange.response.headers;
@@ -162,6 +165,12 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
             .with_flag(ResponseFlag::NoClusterFound)
             .because(Cause::about(CauseCode::ClusterNotFound, &name)));
     };
+    if cluster.settings.maintenance.is_some_and(|share| share.holds(exchange.random)) {
+        return Err(maintenance(&cluster));
+    }
+    if let Some(stats) = &pinned.entry().stats {
+        stats.requests.inc(VirtualClusterStat::upstream_rq_total);
+    }
     let options = exchange.manager.router;
     let timeouts = policy.timeouts.resolve(exchange.request_mut(), options);
     let retry = policy.retry.begin(exchange.request_mut());
@@ -173,6 +182,17 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
     mirror::start(exchange, &mut plan, &policy.mirrors);
     exchange.plan = Some(Box::new(plan));
     Ok(())
+}
+
+fn maintenance(cluster: &Cluster) -> LocalReply {
+    let stats = &cluster.counters.stats;
+    stats.inc(ClusterStat::upstream_rq_maintenance_mode);
+    stats.completed(503);
+    LocalReply::new(503, "maintenance_mode")
+        .with_body("maintenance mode")
+        .with_header(Id::X_ENVOY_OVERLOADED, b"true".as_slice())
+        .with_flag(ResponseFlag::UpstreamOverflow)
+        .because(Cause::about(CauseCode::Maintenance, &cluster.name))
 }
 
 /// The host is rewritten from the original path, so it comes first. That of a weighted cluster is to the route's rewrite as if the
@@ -269,6 +289,7 @@ mod tests {
                 path_rewrite: Some(PathRewrite::Prefix(b"/n".as_slice().into())),
                 ..ForwardPolicy::default()
             },
+            stats: None,
         };
         let matcher = RouteMatch::on(PathRule::Prefix(PathText::new("/p", true)));
         let route = Arc::new(Route { name: String::new(), matcher, payload: entry });

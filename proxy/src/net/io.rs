@@ -75,9 +75,9 @@ pub enum Io {
     /// Plain.
     Plain(Stream),
     /// TLS, this end the server.
-    ServerTls(Box<tokio_rustls::server::TlsStream<Stream>>),
+    ServerTls(Box<crate::tls::ServerStream<Stream>>),
     /// TLS, this end the client.
-    ClientTls(Box<tokio_rustls::client::TlsStream<Stream>>),
+    ClientTls(Box<crate::tls::ClientStream<Stream>>),
 }
 
 impl Io {

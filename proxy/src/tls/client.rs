@@ -10,9 +10,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
-use super::CommonSpec;
 use super::certificate::{Certificate, TlsError};
 use super::verify::{NameCheck, Verifier};
+use super::{CommonSpec, InUse};
 use crate::net::{Io, Stream};
 
 /// Hosts whose sessions are kept for a quick second handshake.
@@ -64,6 +64,7 @@ pub struct PeerName<'a> {
 /// A client's side, compiled.
 #[derive(Debug)]
 pub struct ClientTls {
+    in_use: InUse,
     config: Arc<ClientConfig>,
     /// For connections whose name a request brings, if that is checked.
     requested: Option<Arc<ClientConfig>>,
@@ -98,18 +99,26 @@ impl ClientTls {
         };
         let check = if spec.validates_sni { NameCheck::Instead } else { NameCheck::None };
         let requested = spec.validates_requested && !spec.validates_sni;
-        let sni = match &*spec.sni {
-            "" => None,
-            name => {
-                Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?)
-            }
-        };
+        let sni =
+            match &*spec.sni {
+                "" => None,
+                name => Some(server_name(name).ok_or_else(|| {
+                    TlsError(format!("'{}' is no server name", name.escape_debug()))
+                })?),
+            };
         Ok(Self {
+            in_use: common.in_use(),
             config: compile(check)?,
             requested: if requested { Some(compile(NameCheck::Also)?) } else { None },
             sni,
             sni_from_hostname: spec.sni_from_hostname,
         })
+    }
+
+    /// The certificates in use.
+    #[must_use]
+    pub const fn in_use(&self) -> &InUse {
+        &self.in_use
     }
 
     /// Performs the handshake within `timeout`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use outrigger_policy::breaker::{CircuitBreakers, RoutingPriority};
+use outrigger_policy::fraction::Fraction;
 use outrigger_policy::lb::Settings;
 
 use super::counters::ClusterCounters;
@@ -70,7 +71,7 @@ impl Default for HttpSettings {
             max_requests_per_connection: 0,
             max_stream_duration: None,
             max_response_headers: 100,
-            max_response_head_bytes: 60 * 1024,
+            max_response_head_bytes: 80 * 1024,
             max_concurrent_streams: 1024,
             stream_window: 256 * 1024,
             connection_window: 1024 * 1024,
@@ -94,6 +95,9 @@ pub struct TcpKeepalive {
 /// What a cluster is made of, besides its hosts.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
+    /// Share of requests that are refused because somebody has switched the cluster off. (envoy: runtime
+    /// `upstream.maintenance_mode.NAME`)
+    pub maintenance: Option<Fraction>,
     /// Until a connection is up, TLS included. (envoy: connect_timeout)
     pub connect_timeout: Duration,
     /// Load balancing.
@@ -122,6 +126,7 @@ impl ClusterSettings {
     #[must_use]
     pub fn new(observability_name: Arc<str>, transports: Transports) -> Self {
         Self {
+            maintenance: None,
             connect_timeout: Duration::from_secs(5),
             balancing: Settings::default(),
             http: HttpSettings::default(),

@@ -16,6 +16,7 @@ use crate::http::progress::Progress;
 use crate::http::timer::Slot;
 use crate::stage::{Stage, StageFuture};
 use crate::telemetry::metrics::ClusterStat;
+use crate::telemetry::upstream_codes;
 
 /// Makes a [`Deadline`].
 #[derive(Clone, Copy, Debug)]
@@ -91,5 +92,10 @@ fn time_out(exchange: &mut Exchange) {
             super::outlier::report_timeout(&plan.cluster, &host);
         }
     }
-    local_reply::route_timeout().answer(exchange);
+    let reply = local_reply::route_timeout();
+    if let Some(plan) = exchange.plan.take() {
+        upstream_codes::count(exchange, &plan, reply.status, false);
+        exchange.plan = Some(plan);
+    }
+    reply.answer(exchange);
 }

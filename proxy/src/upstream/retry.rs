@@ -307,7 +307,7 @@ fn decide(plan: &mut Plan, outcome: &Result<Answered, Failure>) -> Decision {
 /// A failure as the retry policy sees it; `None` for those that no retry can mend.
 fn reset_of(failure: &Failure) -> Option<Reset> {
     let reason = match failure.kind {
-        FailureKind::ConnectFailure => ResetReason::ConnectFailure,
+        FailureKind::ConnectFailure | FailureKind::ConnectTimeout => ResetReason::ConnectFailure,
         FailureKind::RemoteRefused => ResetReason::RefusedStream,
         FailureKind::Overflow => ResetReason::Overflow,
         FailureKind::ConnectionTermination
@@ -327,6 +327,11 @@ fn report(exchange: &Exchange, plan: &Plan, outcome: &Result<Answered, Failure>)
     let mut info = exchange.info.upstream.borrow_mut();
     if let Err(failure) = outcome {
         info.transport_failure = failure.transport.clone();
+        // One that is turned away with a connection at hand has come to the host, any other has not.
+        let is_at_host = failure.cause.code == CauseCode::MaxRequests;
+        if failure.kind == FailureKind::Overflow && !is_at_host {
+            info.host = None;
+        }
     }
     let Some(host) = info.host.clone() else { return };
     drop(info);
@@ -368,9 +373,10 @@ fn respond(exchange: &mut Exchange, plan: &Plan, answered: Answered) {
     let is_canary = head.headers.get(Id::X_ENVOY_UPSTREAM_CANARY) == Some(b"true".as_slice());
     upstream_codes::count(exchange, plan, head.status, is_canary);
     let mut number = itoa::Buffer::new();
-    if !exchange.manager.router.suppress_envoy_headers {
-        let millis =
-            exchange.progress.request_end().unwrap_or(exchange.info.start).elapsed().as_millis();
+    // An answer that came before the request was complete took no time that could be told.
+    let since = exchange.progress.request_end();
+    if let (Some(since), false) = (since, exchange.manager.router.suppress_envoy_headers) {
+        let millis = since.elapsed().as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         head.headers.set(Id::X_ENVOY_UPSTREAM_SERVICE_TIME, number.format(millis).as_bytes());
     }
@@ -400,11 +406,9 @@ fn fail(exchange: &mut Exchange, plan: &Plan, failure: Failure) {
 fn count_failure(plan: &Plan, failure: &Failure) {
     let stats = &plan.cluster.counters.stats;
     match failure.kind {
-        FailureKind::ConnectFailure => {}
-        FailureKind::ConnectionTermination
-        | FailureKind::RemoteReset
-        | FailureKind::RemoteRefused
-        | FailureKind::ProtocolError => stats.inc(ClusterStat::upstream_rq_rx_reset),
+        FailureKind::RemoteReset | FailureKind::RemoteRefused => {
+            stats.inc(ClusterStat::upstream_rq_rx_reset);
+        }
         FailureKind::PerTryTimeout | FailureKind::PerTryIdleTimeout => {
             stats.inc(ClusterStat::upstream_rq_tx_reset);
         }

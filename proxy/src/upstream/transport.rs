@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, InUse};
 
 /// What stands between the socket and HTTP.
 #[derive(Debug)]
@@ -42,6 +42,17 @@ impl Transports {
     #[must_use]
     pub fn plain() -> Self {
         Self { matches: Vec::new(), default: Arc::new(Transport::Plain) }
+    }
+
+    /// The certificates of all of them.
+    #[must_use]
+    pub fn in_use(&self) -> Vec<InUse> {
+        let all = self.matches.iter().map(|(_, transport)| transport).chain([&self.default]);
+        all.filter_map(|transport| match &**transport {
+            Transport::Tls(tls) => Some(tls.in_use().clone()),
+            Transport::Plain | Transport::Missing(_) => None,
+        })
+        .collect()
     }
 
     /// The transport of an endpoint with these labels, in a locality with those.

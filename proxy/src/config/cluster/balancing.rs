@@ -26,7 +26,7 @@ use typed::random::v3::Random as RandomMessage;
 use typed::round_robin::v3::RoundRobin as RoundRobinMessage;
 
 use crate::config::common::{
-    Translated, bool_or, decode, enumeration, extension, non_empty, percent, required,
+    Translated, bool_or, decode, duration, enumeration, extension, non_empty, percent, required,
 };
 use crate::config::cx::Cx;
 use crate::config::error::At;
@@ -66,30 +66,43 @@ pub(super) fn settings(fields: Fields, at: &At<'_>, cx: &Cx<'_>) -> Translated<S
         return first_known(required(typed, &at)?, settings, &at, cx);
     }
     let at_policy = at.field("lb_policy");
-    settings.policy = match (policy, config) {
-        (LbPolicy::RoundRobin, Some(LbConfig::RoundRobinLbConfig(message))) => {
-            let at = at.field("round_robin_lb_config");
-            fields!(cx, at, message => RoundRobinLbConfig {
-                refused: slow_start_config = "a slow start";
-            });
-            Policy::RoundRobin(RoundRobin)
-        }
-        (LbPolicy::LeastRequest, Some(LbConfig::LeastRequestLbConfig(message))) => {
+    // Configuration of another policy than the chosen one has no effect, but it must be right, as in Envoy.
+    let mut least_requests = Policy::LeastRequest(LeastRequest::default());
+    match config {
+        Some(LbConfig::LeastRequestLbConfig(message)) => {
             let at = at.field("least_request_lb_config");
             fields!(cx, at, message => LeastRequestLbConfig {
                 used: choice_count, active_request_bias;
                 refused: slow_start_config = "a slow start";
             });
-            least_request(choice_count, active_request_bias, &at, cx)?
+            least_requests = least_request(choice_count, active_request_bias, &at, cx)?;
         }
-        // The configuration of another policy has no effect, as in Envoy.
-        (LbPolicy::RoundRobin, _) => Policy::RoundRobin(RoundRobin),
-        (LbPolicy::LeastRequest, _) => Policy::LeastRequest(LeastRequest::default()),
-        (LbPolicy::Random, _) => Policy::Random(Random),
-        (LbPolicy::RingHash, _) => return Err(at_policy.unsupported("RING_HASH")),
-        (LbPolicy::Maglev, _) => return Err(at_policy.unsupported("MAGLEV")),
-        (LbPolicy::ClusterProvided, _) => return Err(at_policy.unsupported("CLUSTER_PROVIDED")),
-        (LbPolicy::LoadBalancingPolicyConfig, _) => return Err(at_policy.error("has no policy")),
+        Some(LbConfig::RoundRobinLbConfig(message)) => {
+            let at = at.field("round_robin_lb_config");
+            fields!(cx, at, message => RoundRobinLbConfig {
+                refused: slow_start_config = "a slow start";
+            });
+        }
+        Some(LbConfig::RingHashLbConfig(_)) => {
+            cx.note_ignored(&at.field("ring_hash_lb_config"), "there is no consistent hashing");
+        }
+        Some(LbConfig::MaglevLbConfig(_)) => {
+            cx.note_ignored(&at.field("maglev_lb_config"), "there is no consistent hashing");
+        }
+        Some(LbConfig::OriginalDstLbConfig(_)) => {
+            let reason = "hosts are not where requests were going to";
+            cx.note_ignored(&at.field("original_dst_lb_config"), reason);
+        }
+        None => {}
+    }
+    settings.policy = match policy {
+        LbPolicy::RoundRobin => Policy::RoundRobin(RoundRobin),
+        LbPolicy::LeastRequest => least_requests,
+        LbPolicy::Random => Policy::Random(Random),
+        LbPolicy::RingHash => return Err(at_policy.unsupported("RING_HASH")),
+        LbPolicy::Maglev => return Err(at_policy.unsupported("MAGLEV")),
+        LbPolicy::ClusterProvided => return Err(at_policy.unsupported("CLUSTER_PROVIDED")),
+        LbPolicy::LoadBalancingPolicyConfig => return Err(at_policy.error("has no policy")),
     };
     Ok(settings)
 }
@@ -103,9 +116,8 @@ fn common(
     let mut settings = Settings::default();
     let message = message.unwrap_or_default();
     fields!(cx, at, message => CommonLbConfig {
-        used: healthy_panic_threshold, locality_config_specifier;
+        used: healthy_panic_threshold, locality_config_specifier, update_merge_window;
         ignored:
-            update_merge_window = "updates take effect at once",
             ignore_new_hosts_until_first_hc = "there are no active health checks",
             consistent_hashing_lb_config = "there is no consistent hashing",
             override_host_status = "no filter names hosts";
@@ -118,10 +130,12 @@ fn common(
     let runtime = cx.runtime.integer("upstream.healthy_panic_threshold");
     settings.panic_threshold_percent =
         runtime.map_or(configured, |value| u32::try_from(value).unwrap_or(100).min(100));
+    let window_at = at.field("update_merge_window");
+    if duration(update_merge_window, &window_at)?.is_some() {
+        cx.note_ignored(&window_at, "updates take effect at once");
+    }
     if is_typed && locality_config_specifier.is_some() {
-        // Envoy leaves it to the policy of the list, and says nothing.
-        cx.note_ignored(at, "the policy of the list says how localities are balanced");
-        return Ok(settings);
+        return Err(at.error("cannot say how localities are balanced beside load_balancing_policy"));
     }
     match locality_config_specifier {
         None => {}

@@ -37,6 +37,10 @@ pub(super) fn bind_addresses(
         addresses.push(source(message, &at.field("source_address"), cx)?);
     }
     let extra_at = at.field("extra_source_addresses");
+    let is_extra = !(extra_source_addresses.is_empty() && additional_source_addresses.is_empty());
+    if is_extra && addresses.is_empty() {
+        return Err(extra_at.error("must not be set without source_address"));
+    }
     for (index, message) in extra_source_addresses.into_iter().enumerate() {
         let at = extra_at.index(index);
         fields!(cx, at, message => ExtraSourceAddress {

@@ -29,8 +29,8 @@ use crate::upstream::dns::{Family, Refresh, Servers};
 
 /// (envoy: dns_refresh_rate)
 const REFRESH_RATE: Duration = Duration::from_secs(5);
-/// No answer is asked for again sooner. (envoy: dns_min_refresh_rate)
-const LEAST_REFRESH_RATE: Duration = Duration::from_secs(1);
+/// Least value of the field. (envoy: dns_min_refresh_rate)
+const LEAST_MIN_REFRESH_RATE: Duration = Duration::from_secs(1);
 /// Rates must be greater.
 const LEAST_RATE: Duration = Duration::from_millis(1);
 
@@ -97,7 +97,7 @@ pub(super) fn of_cluster(
         refresh: Refresh {
             interval: rate(fields.refresh_rate, &at.field("dns_refresh_rate"))?
                 .unwrap_or(REFRESH_RATE),
-            least: LEAST_REFRESH_RATE,
+            least: Duration::ZERO,
             failure,
             respects_ttl: fields.respects_ttl,
             jitter: duration(fields.jitter, &at.field("dns_jitter"))?.unwrap_or_default(),
@@ -129,8 +129,8 @@ pub(super) fn of_type(message: DnsCluster, at: &At<'_>, cx: &Cx<'_>) -> Translat
         })
         .transpose()?;
     let least_at = at.field("dns_min_refresh_rate");
-    let least = duration(dns_min_refresh_rate, &least_at)?.unwrap_or(LEAST_REFRESH_RATE);
-    if least < LEAST_REFRESH_RATE {
+    let least = duration(dns_min_refresh_rate, &least_at)?;
+    if least.is_some_and(|least| least < LEAST_MIN_REFRESH_RATE) {
         return Err(least_at.error("must be at least 1 s"));
     }
     Ok(Rules {
@@ -138,7 +138,7 @@ pub(super) fn of_type(message: DnsCluster, at: &At<'_>, cx: &Cx<'_>) -> Translat
         refresh: Refresh {
             interval: rate(dns_refresh_rate, &at.field("dns_refresh_rate"))?
                 .unwrap_or(REFRESH_RATE),
-            least,
+            least: least.unwrap_or_default(),
             failure,
             respects_ttl: respect_dns_ttl,
             jitter: duration(dns_jitter, &at.field("dns_jitter"))?.unwrap_or_default(),

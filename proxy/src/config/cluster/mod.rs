@@ -89,6 +89,16 @@ impl ClusterSpec {
         )
     }
 
+    /// Its name in stats and logs.
+    #[must_use]
+    pub fn observability_name(&self) -> Arc<str> {
+        if self.alt_stat_name.is_empty() {
+            self.name.clone()
+        } else {
+            (&*self.alt_stat_name).into()
+        }
+    }
+
     /// The scope of its counters, with the last dot.
     #[must_use]
     pub fn stats_prefix(&self) -> String {
@@ -247,6 +257,7 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
         discovery,
         alt_stat_name: alt_stat_name.into(),
         settings: ClusterSettings {
+            maintenance: cx.runtime.fraction(&format!("upstream.maintenance_mode.{name}")),
             connect_timeout,
             balancing: balancing::settings(
                 balancing::Fields {

@@ -60,6 +60,8 @@ impl Values<'_> {
     }
 }
 
+/// Translates the detection.
+#[expect(clippy::too_many_lines, reason = "each of 24 fields has a key, a value and a default")]
 pub(super) fn policy(
     message: Option<Message>,
     at: &At<'_>,

@@ -9,6 +9,7 @@ mod tcp_proxy;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_policy::bulkhead::Bulkhead;
 use outrigger_xds::Resource;
 use outrigger_xds_api::envoy::config::core::v3::Address;
 use outrigger_xds_api::envoy::config::core::v3::TrafficDirection;
@@ -92,8 +93,7 @@ pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listen
         }
         None => None,
     };
-    // A listener that drains only when it is changed differs in nothing else.
-    enumeration::<DrainType>(drain_type, &at.field("drain_type"))?;
+    let drain_type: DrainType = enumeration(drain_type, &at.field("drain_type"))?;
     let socket = SocketSettings {
         backlog: backlog(u32_or(tcp_backlog_size, BACKLOG)),
         reuse_port: reuse_port || bool_or(enable_reuse_port, true),
@@ -147,11 +147,19 @@ pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listen
         )?,
         continue_on_timeout: continue_on_listener_filters_timeout,
         access_log: access_log::logs(access_log, &at.field("access_log"), cx)?,
-        connection_limit: None,
+        drains_on_changes_only: drain_type == DrainType::ModifyOnly,
+        connection_limit: connection_limit(&name, cx),
         ignores_global_limit: ignore_global_conn_limit,
         stats: cx.registry.stats(&prefix),
         tls_stats: cx.registry.stats(&format!("{prefix}ssl.")),
     })
+}
+
+/// The most connections at once, which only the runtime can say.
+fn connection_limit(name: &str, cx: &Cx<'_>) -> Option<Arc<Bulkhead>> {
+    let most =
+        cx.runtime.integer(&format!("envoy.resource_limits.listener.{name}.connection_limit"))?;
+    Some(Bulkhead::new(u32::try_from(most).unwrap_or(u32::MAX)))
 }
 
 /// Where the counters of a listener's parts stand.

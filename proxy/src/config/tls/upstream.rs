@@ -31,8 +31,11 @@ pub(super) fn transport(
     let common_at = at.field("common_tls_context");
     let common =
         context::context(common_tls_context.unwrap_or_default(), &common_at, cx, Side::Client)?;
-    if auto_sni_san_validation && common.spec.validation.is_none() && common.missing.is_none() {
-        return Err(at.field("auto_sni_san_validation").error("needs a validation context"));
+    let has_roots = common.spec.validation.as_ref().is_some_and(|it| it.roots.is_some());
+    if auto_sni_san_validation && !has_roots && common.missing.is_none() {
+        return Err(at
+            .field("auto_sni_san_validation")
+            .error("proves nothing: trusted_ca is missing"));
     }
     let spec = ClientSpec {
         common: common.spec,

@@ -28,6 +28,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use calendar::rfc3339;
 pub use filter::{Comparison, Filter, Sampling};
 pub use format::{Format, FormatError, Options};
 pub use json::{JsonFormat, Node};

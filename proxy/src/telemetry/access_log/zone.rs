@@ -84,7 +84,7 @@ impl Zone {
         }
         let held = next.checked_sub(1).and_then(|last| self.transitions.get(last));
         let found = self.types.get(held.map_or(0, |(_, index)| *index));
-        found.cloned().unwrap_or(Local { offset: 0, name: "UTC".into() })
+        found.cloned().unwrap_or_else(|| Local { offset: 0, name: "UTC".into() })
     }
 
     /// A file of version 2 or later: a block with short times, which is passed over, one with long times, and a rule.

@@ -201,7 +201,9 @@ impl HostPool {
         self.cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_fail);
         self.host.counters.cx_connect_fail.fetch_add(1, Relaxed);
         let waiting = std::mem::take(&mut self.state.borrow_mut().waiting);
+        let stats = &self.cluster.counters.stats;
         for waiter in waiting {
+            stats.inc(ClusterStat::upstream_rq_pending_failure_eject);
             waiter.resolve(Err(failure.clone()));
         }
     }
@@ -312,10 +314,14 @@ impl HostPool {
         is_empty && (is_retired || self.requested.is_some())
     }
 
-    /// The failure of a request that a full breaker refuses.
+    /// The failure of a request that a full breaker refuses. Requests that run are counted apart from those that wait for a connection.
     pub(super) fn overflow(&self, code: CauseCode) -> Failure {
         use outrigger_policy::verdict::Cause;
-        self.cluster.counters.stats.inc(ClusterStat::upstream_rq_pending_overflow);
+        let counter = match code {
+            CauseCode::MaxRequests => ClusterStat::upstream_rq_active_overflow,
+            _ => ClusterStat::upstream_rq_pending_overflow,
+        };
+        self.cluster.counters.stats.inc(counter);
         Failure::new(FailureKind::Overflow, Cause::about(code, &self.cluster.name)).unsent()
     }
 }

@@ -75,6 +75,8 @@ pub struct ClientStream {
     keep_alive: bool,
     has_head: bool,
     is_broken: bool,
+    /// The host has closed its direction.
+    is_closed: bool,
     body_received: u64,
     body_sent: u64,
 }
@@ -178,6 +180,7 @@ impl ClientStream {
             keep_alive: false,
             has_head: false,
             is_broken: false,
+            is_closed: false,
             body_received: 0,
             body_sent: 0,
         }
@@ -214,6 +217,7 @@ impl ClientStream {
             match ready!(self.connection.poll_fill(cx)) {
                 Ok(0) | Err(_) => {
                     self.is_broken = true;
+                    self.is_closed = true;
                     let kind = if self.connection.input.is_empty() {
                         FailureKind::ConnectionTermination
                     } else {
@@ -256,9 +260,13 @@ impl ClientStream {
             match ready!(self.connection.poll_fill(cx)) {
                 Ok(0) | Err(_) if self.decoder.end_of_input().is_ok() => {
                     self.is_broken = true;
+                    self.is_closed = true;
                     return Poll::Ready(None);
                 }
-                Ok(0) | Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
+                Ok(0) | Err(_) => {
+                    self.is_closed = true;
+                    return Poll::Ready(Some(Err(self.break_off())));
+                }
                 Ok(_) => {}
             }
         }
@@ -322,6 +330,12 @@ impl ClientStream {
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
         self.connection.written == 0 && !self.connection.output.is_empty()
+    }
+
+    /// True if the host has closed the connection.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Bytes of the request's body sent and of the response's body received.

@@ -67,9 +67,9 @@ impl HeadError {
             Self::Target => "http1.invalid_url",
             Self::Version => "low_version",
             Self::Characters => "http1.invalid_characters",
+            Self::Host => "http.invalid_authority",
             Self::BareLineFeed
             | Self::Malformed
-            | Self::Host
             | Self::ContentLength
             | Self::Body
             | Self::Upgrade => "http1.codec_error",

@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use metrics::Counter;
+
 use super::buffer::Buffer;
-use super::settings;
 use crate::telemetry::metrics::{FilesystemStat, FilesystemStats};
 
 /// Buffers that may wait: four mebibytes, unless they are set larger.
@@ -35,6 +36,7 @@ enum Job {
 pub(super) struct Queue {
     jobs: SyncSender<Job>,
     stats: FilesystemStats,
+    dropped: Counter,
     /// Those of all threads.
     buffers: Mutex<Vec<Weak<Mutex<Buffer>>>>,
     reopens: AtomicBool,
@@ -42,7 +44,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Starts the thread of a file.
+    /// Starts the thread of a file. `dropped` counts lines that found no room or could not be written.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -50,11 +52,13 @@ impl Queue {
         file: std::fs::File,
         open: Option<Open>,
         stats: FilesystemStats,
+        dropped: Counter,
     ) -> std::io::Result<Arc<Self>> {
         let (jobs, inbox) = sync_channel(MOST_WAITING);
         let queue = Arc::new(Self {
             jobs,
             stats: stats.clone(),
+            dropped: dropped.clone(),
             buffers: Mutex::default(),
             reopens: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -63,7 +67,7 @@ impl Queue {
         let reopens = move || {
             flags.upgrade().is_some_and(|queue| queue.reopens.swap(false, Ordering::Relaxed))
         };
-        let mut writer = Writer { file, stats, is_cut: false };
+        let mut writer = Writer { file, stats, dropped, is_cut: false };
         let work = move || writer.run(&inbox, open.as_ref(), reopens);
         std::thread::Builder::new().name("access log".to_owned()).spawn(work)?;
         Ok(queue)
@@ -74,7 +78,7 @@ impl Queue {
         let size = bytes.len();
         if self.jobs.try_send(Job::Write { bytes, lines }).is_err() {
             self.stats.shift(FilesystemStat::write_total_buffered, signed(size).wrapping_neg());
-            settings().dropped.increment(lines);
+            self.dropped.increment(lines);
         }
     }
 
@@ -142,6 +146,7 @@ impl std::fmt::Debug for Queue {
 struct Writer {
     file: std::fs::File,
     stats: FilesystemStats,
+    dropped: Counter,
     /// The file ends within a line, because it could not be written whole.
     is_cut: bool,
 }
@@ -190,7 +195,7 @@ impl Writer {
         };
         let whole = memchr::memchr_iter(b'\n', whole).count() as u64;
         self.stats.inc(FilesystemStat::write_failed);
-        settings().dropped.increment(lines.saturating_sub(whole));
+        self.dropped.increment(lines.saturating_sub(whole));
     }
 
     /// Writes as much as can be written, and answers with how much it was.

@@ -1,14 +1,22 @@
 //! Names that hosts are found under. (envoy: Cluster.type STRICT_DNS, LOGICAL_DNS)
+//!
+//! Each name of a cluster has a task of its own on the control runtime, which resolves it again and again (`watch`). What all names resolved
+//! to last is the cluster's hosts (`names`). A failure changes nothing: the last good answer stays.
 
-use std::cell::RefCell;
+mod names;
+mod refresh;
+mod resolver;
+#[cfg(test)]
+mod tests;
+mod watch;
+
 use std::net::SocketAddr;
-use std::rc::Weak;
-use std::sync::Arc;
-use std::time::Duration;
 
 use super::host::HostSpec;
-use crate::config::ClusterHandle;
-use crate::control::Control;
+
+pub use refresh::Refresh;
+pub use resolver::Resolver;
+pub use watch::watch;
 
 /// The names of a cluster, and how they are resolved.
 #[derive(Clone, Debug)]
@@ -29,6 +37,13 @@ pub struct Names {
     pub servers: Servers,
 }
 
+impl Names {
+    /// All names, locality by locality.
+    fn iter(&self) -> impl Iterator<Item = &Name> {
+        self.localities.iter().flat_map(|locality| &locality.names)
+    }
+}
+
 /// Names of one locality within one priority.
 #[derive(Clone, Debug)]
 pub struct NameLocality {
@@ -47,21 +62,6 @@ pub struct Name {
     pub name: Box<str>,
     /// What its hosts are like; of the address only the port is theirs.
     pub like: HostSpec,
-}
-
-/// When a name is resolved again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refresh {
-    /// After an answer. (envoy: dns_refresh_rate)
-    pub interval: Duration,
-    /// Not sooner than this, whatever the answer says. (envoy: dns_min_refresh_rate)
-    pub least: Duration,
-    /// After the first failure, and at most; without it as after an answer. (envoy: dns_failure_refresh_rate)
-    pub failure: Option<(Duration, Duration)>,
-    /// After as long as the answer is good for. (envoy: respect_dns_ttl)
-    pub respects_ttl: bool,
-    /// Up to this is added. (envoy: dns_jitter)
-    pub jitter: Duration,
 }
 
 /// Which addresses of a name are wanted. (envoy: Cluster.DnsLookupFamily)
@@ -89,10 +89,3 @@ pub struct Servers {
     /// Names are complete: no domain is tried behind them.
     pub is_absolute: bool,
 }
-
-/// Resolves names.
-#[derive(Default)]
-pub struct Resolver;
-
-/// Begins to resolve the names of a cluster, if it has any.
-pub fn watch(_: &Resolver, _: &Arc<ClusterHandle>, _: &Weak<RefCell<Control>>) {}
