@@ -269,9 +269,6 @@ impl Arrival {
                 }
             }
             Terminal::Tcp(proxy) => network::tcp_proxy::serve(io, connection, proxy.clone()).await,
-            Terminal::Direct(response) => {
-                network::direct_response::serve(io, connection, response.clone()).await;
-            }
         }
     }
 

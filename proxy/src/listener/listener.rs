@@ -113,8 +113,6 @@ pub enum Terminal {
     Http(Arc<HttpConnectionManager>),
     /// Bytes.
     Tcp(Arc<TcpProxy>),
-    /// The same answer for all.
-    Direct(Arc<[u8]>),
 }
 
 impl Listener {

@@ -75,9 +75,9 @@ pub enum Io {
     /// Plain.
     Plain(Stream),
     /// TLS, this end the server.
-    ServerTls(Box<crate::tls::ServerStream<Stream>>),
+    ServerTls(Box<tokio_rustls::server::TlsStream<Stream>>),
     /// TLS, this end the client.
-    ClientTls(Box<crate::tls::ClientStream<Stream>>),
+    ClientTls(Box<tokio_rustls::client::TlsStream<Stream>>),
 }
 
 impl Io {

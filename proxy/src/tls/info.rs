@@ -8,7 +8,6 @@ use outrigger_policy::authz::PeerIdentity;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::der::{serial_of, sha256};
 use super::names::{Names, rfc2253};
 use crate::telemetry::metrics::TlsParameter;
 
@@ -74,8 +73,11 @@ impl PeerCertificate {
     pub(super) fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let leaf = chain.first()?;
         let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
         let subject: Box<str> = rfc2253(certificate.subject()).into();
         let names = Names::of(&certificate);
+        let serial = certificate.raw_serial();
+        let zeros = serial.iter().take_while(|byte| **byte == 0).count();
         Some(Self {
             identity: PeerIdentity {
                 uri_sans: names.uris.into(),
@@ -86,8 +88,8 @@ impl PeerCertificate {
             ip_sans: names.ips.into(),
             subject,
             issuer: rfc2253(certificate.issuer()).into(),
-            serial: serial_of(&certificate).into(),
-            sha256: sha256(leaf).into(),
+            serial: hex(serial.get(zeros..).unwrap_or_default()).into(),
+            sha256: hex(digest.as_ref()).into(),
             valid_from: certificate.validity().not_before.timestamp(),
             valid_until: certificate.validity().not_after.timestamp(),
             chain: chain.iter().map(|der| der.to_vec()).collect(),
@@ -106,6 +108,13 @@ impl PeerCertificate {
         let chain: String = self.chain.iter().map(|der| pem(der)).collect();
         url_encode(&chain)
     }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 fn pem(der: &[u8]) -> String {

@@ -6,7 +6,6 @@
 mod certificate;
 mod choice;
 mod client;
-pub mod der;
 mod info;
 mod names;
 mod parameters;
@@ -29,11 +28,6 @@ pub use san::{SanKind, SanMatcher};
 pub use server::{ServerSpec, ServerTls};
 pub use shown::{InUse, Shown};
 pub use verify::{Validation, VerifyFailure, verify_failure};
-
-/// The stream of a server.
-pub type ServerStream<S> = tokio_rustls::server::TlsStream<S>;
-/// The stream of a client.
-pub type ClientStream<S> = tokio_rustls::client::TlsStream<S>;
 
 /// What one side of a connection is.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::certificate::TlsError;
+use super::certificate::{Certificate, TlsError};
 use super::info::PeerCertificate;
 use super::parameters::name_of;
 use super::verify::Verifier;

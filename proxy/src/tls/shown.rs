@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::der::serial_of;
 use super::names::Names;
 use super::{Certificate, Roots};
 
@@ -62,9 +61,11 @@ impl InUse {
 fn shown(der: &CertificateDer<'_>, path: &Arc<str>) -> Option<Shown> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let Names { dns, uris, ips, .. } = Names::of(&certificate);
+    let serial = certificate.raw_serial();
+    let zeros = serial.iter().take_while(|byte| **byte == 0).count();
     Some(Shown {
         path: path.clone(),
-        serial: serial_of(&certificate),
+        serial: super::info::hex(serial.get(zeros..).unwrap_or_default()),
         dns,
         uris,
         ips,

@@ -1,6 +1,5 @@
 //! Network filters: authorization of connections, and relaying of bytes.
 
-pub mod direct_response;
 pub mod rbac;
 pub mod tcp_proxy;
 
