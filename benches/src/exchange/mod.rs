@@ -30,7 +30,7 @@ const MEASURED: u64 = 2_000;
 pub struct Cost {
     /// User instructions of the worker and the writer of its log.
     pub instructions: u64,
-    /// Calls of the allocator that ask for memory, rounded up: those that happen once in many exchanges count too.
+    /// Calls of the allocator that ask for memory, rounded: a timer or a map that grows once in many exchanges is none of an exchange.
     pub allocations: u64,
 }
 
@@ -53,7 +53,7 @@ pub fn cost(program: &Path, name: &str, bootstrap: Bootstrap, folder: &Path) -> 
     let many = profile(program, bootstrap, more, &folder.join(format!("{name}.many")))?;
     Ok(Cost {
         instructions: many.instructions.saturating_sub(few.instructions) / MEASURED,
-        allocations: many.allocations.saturating_sub(few.allocations).div_ceil(MEASURED),
+        allocations: (many.allocations.saturating_sub(few.allocations) + MEASURED / 2) / MEASURED,
     })
 }
 
