@@ -1,6 +1,6 @@
 # `make test` passes all tests on a fresh machine; `make check` is what needs no run. Both are what .ci/run calls.
 
-.PHONY: test check setup parity parity-self bench bench-peers fuzz-smoke
+.PHONY: test check setup parity parity-self bench bench-clocks bench-peers fuzz-smoke
 
 CARGO_DENY = 0.20.2
 
@@ -40,3 +40,18 @@ fuzz-smoke:
 bench-peers:
 	cargo build --profile bench -p outrigger -p outrigger-benches --bin outrigger --bin bench-peers
 	cargo run --quiet --profile bench -p outrigger-benches --bin bench-peers -- --markdown README.md $(PEERS)
+
+# Instructions and allocations of functions and of whole exchanges, held to benches/limits.json; needs valgrind. After a
+# change for the better, or one that is worth its price: `make bench COUNTS=--update`. Old summaries must not count.
+GUNGRAUN = 0.20.0
+
+bench:
+	gungraun-runner --version 2>/dev/null | grep -q $(GUNGRAUN) || cargo install --quiet --locked --version $(GUNGRAUN) gungraun-runner
+	rm -rf "$${CARGO_TARGET_DIR:-target}/gungraun"
+	cargo build --quiet --profile bench --bin outrigger
+	cargo bench --quiet --package outrigger-benches --bench counts -- --save-summary=json >/dev/null
+	cargo run --quiet --profile bench --package outrigger-benches --bin bench-counts -- $(COUNTS)
+
+# The same functions by the clock, for people: figures of one machine.
+bench-clocks:
+	cargo bench --package outrigger-benches --bench clocks

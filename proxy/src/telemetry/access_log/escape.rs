@@ -33,8 +33,13 @@ fn is_plain(value: &[u8]) -> bool {
         ONES * byte as u64
     }
     let (words, rest) = value.as_chunks::<8>();
+    // Blanks are plain.
+    let mut last = [b' '; 8];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
+    }
     let mut found = 0;
-    for word in words {
+    for word in words.iter().chain([&last]) {
         let word = u64::from_le_bytes(*word);
         // The highest bit of a byte is set where a subtraction goes below zero: only a byte that is found lends from its neighbour.
         found |= word
@@ -42,8 +47,7 @@ fn is_plain(value: &[u8]) -> bool {
             | (word ^ all(b'"')).wrapping_sub(ONES)
             | (word ^ all(b'\\')).wrapping_sub(ONES);
     }
-    let is_odd = |byte: &u8| !(b' '..0x80).contains(byte) || matches!(byte, b'"' | b'\\');
-    found & all(0x80) == 0 && !rest.iter().any(is_odd)
+    found & all(0x80) == 0
 }
 
 /// Makes control characters from `start` on visible; tabs stay.
