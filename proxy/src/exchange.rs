@@ -69,7 +69,7 @@ impl Exchange {
             plan: None,
             filters: FilterState::default(),
             progress,
-            random: worker::with_rng(|rng| rng.next_u64()),
+            random: worker::with_rng(rand::Rng::next_u64),
             is_internal: false,
             closes_connection: false,
             info,

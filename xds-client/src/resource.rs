@@ -188,7 +188,7 @@ mod tests {
         let resource =
             Resource::open(ResourceType::Cluster, &version(), any::encode(&cluster)).unwrap();
         assert_eq!((&*resource.name, &*resource.version), ("up", "7"));
-        assert_eq!(Cluster::decode(resource.body.clone()), Ok(cluster));
+        assert_eq!(Cluster::decode(resource.body), Ok(cluster));
 
         let mut broken = any::encode(&ClusterLoadAssignment {
             cluster_name: "c".into(),

@@ -48,7 +48,7 @@ impl Sidecar {
 fn manager(listener: &Listener) -> Option<Arc<HttpConnectionManager>> {
     match &listener.chains.first()?.terminal {
         Terminal::Http(manager) => Some(manager.clone()),
-        Terminal::Tcp(_) => None,
+        Terminal::Tcp(_) | Terminal::Direct(_) => None,
     }
 }
 

@@ -29,7 +29,7 @@ use super::fields::fields;
 use crate::telemetry::access_log::{AccessLog, Line, Log, LogFile};
 
 /// The logs of a list, each of which gets a line of every stream that passes its filter.
-pub fn logs(messages: Vec<Message>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Arc<AccessLog>> {
+pub(super) fn logs(messages: Vec<Message>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Arc<AccessLog>> {
     let each = |(index, message)| log(message, &at.index(index), cx);
     let logs = messages.into_iter().enumerate().map(each).collect::<Translated<_>>()?;
     Ok(Arc::new(AccessLog::new(logs)))

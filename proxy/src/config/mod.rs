@@ -37,7 +37,7 @@ pub use environment::Environment;
 pub use error::{At, ConfigError};
 pub use fields::{Documented, Fate};
 pub use runtime::Runtime;
-pub use slot::Origin;
+pub use slot::{Origin, Slot};
 pub use snapshot::Snapshot;
 pub use source::{ConfigSource, Source};
 pub use store::Store;

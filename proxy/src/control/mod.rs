@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use startup::Stage;
 
-use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Store};
+use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Slot, Store};
 use crate::lifecycle::{Lifecycle, ServerState};
 use crate::listener::drain::Phase;
 use crate::listener::{BindError, ListenerManager, ServerTransport};
@@ -190,7 +190,7 @@ impl Control {
 
     /// Brings gauges up to date that nobody keeps while there is no reader.
     pub fn refresh_gauges(&self) {
-        let built = self.store.clusters.values().flat_map(|slot| slot.versions());
+        let built = self.store.clusters.values().flat_map(Slot::versions);
         for cluster in built.filter_map(|version| version.value.built()) {
             cluster.publish_gauges();
         }
@@ -205,9 +205,8 @@ impl Control {
         stats.set(ServerStat::total_connections, self.shared.connections() as u64);
         let until = self.certificates().iter().filter_map(InUse::valid_until).min();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let left = until.map_or(u64::from(u32::MAX), |until| {
-            u64::try_from(until).unwrap_or(0).saturating_sub(now) / 86_400
-        });
+        let days = |until: i64| u64::try_from(until).unwrap_or(0).saturating_sub(now) / 86_400;
+        let left = until.map_or_else(|| u64::from(u32::MAX), days);
         stats.set(ServerStat::days_until_first_cert_expiring, left);
     }
 }

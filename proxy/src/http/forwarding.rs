@@ -107,7 +107,7 @@ impl Forwarding {
             head.headers.set(Id::X_ENVOY_INTERNAL, b"true");
         } else {
             head.headers.retain(|_, id, _| {
-                !INTERNAL_ONLY.contains(&id) && !(is_edge && EDGE_ONLY.contains(&id))
+                !(INTERNAL_ONLY.contains(&id) || is_edge && EDGE_ONLY.contains(&id))
             });
         }
         if !self.via.is_empty() {

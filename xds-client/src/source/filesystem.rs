@@ -105,7 +105,7 @@ impl WatchedFile {
             Some(directory) => (directory.as_path(), None),
             None => {
                 let name = self.path.file_name().map(|name| name.as_encoded_bytes().to_vec());
-                (self.path.parent().unwrap_or(Path::new("")), name)
+                (self.path.parent().unwrap_or_else(|| Path::new("")), name)
             }
         };
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };

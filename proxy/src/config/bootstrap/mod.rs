@@ -68,6 +68,7 @@ pub struct Bootstrap {
 ///
 /// # Errors
 /// What is wrong with it, or not supported.
+#[expect(clippy::too_many_lines, reason = "the message is taken apart as a whole")]
 pub fn bootstrap(message: Message, cx: &Cx<'_>) -> Translated<Bootstrap> {
     let at = At::root("");
     fields!(cx, at, message => Message {

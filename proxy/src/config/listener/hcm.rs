@@ -49,6 +49,7 @@ const REQUEST_HEADERS_KB: u32 = 60;
 /// The runtime key that says whether a path with a fragment is refused.
 const REJECT_FRAGMENT: &str = "envoy.reloadable_features.http_reject_path_with_fragment";
 
+#[expect(clippy::too_many_lines, reason = "the message is taken apart as a whole")]
 pub(super) fn manager(
     message: Message,
     at: &At<'_>,

@@ -44,7 +44,7 @@ const MOST_CHAINS: usize = 100_000;
 ///
 /// # Errors
 /// The first thing in it that cannot be done.
-pub fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<Listener> {
+pub(super) fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<Listener> {
     let at = At::root("");
     let mut message: Message = message_of(resource, &at)?;
     message.name = resource.name.to_string();
@@ -52,7 +52,8 @@ pub fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<Listener> {
 }
 
 /// Translates a listener.
-pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listener> {
+#[expect(clippy::too_many_lines, reason = "the message is taken apart as a whole")]
+pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listener> {
     fields!(cx, at, message => Message {
         used: name, address, additional_addresses, stat_prefix, filter_chains, default_filter_chain,
             listener_filters, listener_filters_timeout, continue_on_listener_filters_timeout, freebind,
@@ -110,7 +111,7 @@ pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listen
         binds.clear();
     }
     let prefix = listener_prefix(&known_address.to_string(), &stat_prefix);
-    let scope = Scope { name: &name, prefix: &prefix };
+    let scope = Scope { prefix: &prefix };
     let (chains, index) = self::chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
     let default_chain = match default_filter_chain {
         None => None,
@@ -164,8 +165,6 @@ fn connection_limit(name: &str, cx: &Cx<'_>) -> Option<Arc<Bulkhead>> {
 
 /// Where the counters of a listener's parts stand.
 pub(super) struct Scope<'a> {
-    /// The listener's name.
-    pub(super) name: &'a str,
     /// The prefix of its stats.
     pub(super) prefix: &'a str,
 }

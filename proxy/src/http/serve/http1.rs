@@ -93,7 +93,7 @@ impl Server {
     }
 
     /// The next request, or why there is none.
-    async fn read_request(&mut self) -> Arrival {
+    async fn read_request(&self) -> Arrival {
         let manager = self.chain.manager();
         let limits = RequestLimits {
             max_headers: manager.limits.headers,
@@ -297,7 +297,7 @@ impl Server {
 
     /// Moves the response's body to the client.
     fn poll_response(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         exchange: &mut Exchange,
         length: BodyLength,

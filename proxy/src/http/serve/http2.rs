@@ -129,6 +129,7 @@ async fn accept(
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for a moment")]
 enum Event {
     Stream(Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>),
     Leave,

@@ -22,7 +22,7 @@ async fn shake(server: &ServerTls, client: &ClientTls, peer: PeerName<'_>) -> Ha
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (server, client) = tokio::join!(
         server.accept(Stream::from(ours)),
-        client.connect(Stream::from(theirs), peer, Duration::from_secs(5)),
+        client.connect(Stream::from(theirs), peer, None, Duration::from_secs(5)),
     );
     Handshake { server, client }
 }

@@ -152,7 +152,7 @@ fn line_error(bytes: &[u8]) -> HeadError {
 
 /// False if what has come cannot become a request line: it does not begin as a method does.
 #[must_use]
-pub fn may_be_request(input: &[u8]) -> bool {
+pub(super) fn may_be_request(input: &[u8]) -> bool {
     const LONGEST_METHOD: usize = 11;
     let start = input.get(..LONGEST_METHOD + 1).unwrap_or(input);
     let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
