@@ -1,5 +1,7 @@
 //! Time of what a request passes on its way: for people. What must not grow is counted, in `counts.rs`.
 
+#![expect(clippy::unwrap_used, reason = "a set-up that fails ends the bench")]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};

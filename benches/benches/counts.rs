@@ -1,5 +1,6 @@
 //! Instructions of what a request passes on its way. `bench-counts` compares them with their limits.
 
+#![expect(clippy::unwrap_used, reason = "a set-up that fails ends the bench")]
 #![expect(unused_qualifications, reason = "gungraun's macros spell paths out")]
 
 use std::hint::black_box;

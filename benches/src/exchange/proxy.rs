@@ -1,12 +1,12 @@
 //! The proxy under callgrind.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use outrigger_tests::child::Process;
+use outrigger_tests::ports::free_port;
 use tempfile::TempDir;
 
 use super::bootstrap::{Bootstrap, Ports};
@@ -33,7 +33,7 @@ impl Proxy {
         out: &Path,
     ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let config = folder.path().join("bootstrap.yaml");
         std::fs::write(&config, bootstrap.text(folder.path(), Ports { proxy: port, backend }))?;
         let callgrind_out = format!("--callgrind-out-file={}", out.display());

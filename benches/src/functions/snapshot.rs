@@ -24,7 +24,6 @@ impl Worker {
 
     /// The generation of the snapshot in force.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "only a worker can read")]
     pub fn read(&self) -> u64 {
         worker::snapshot(|snapshot| snapshot.generation)
     }
