@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_policy::head::{RequestHead, ResponseHead};
-use rand::Rng;
 
 use crate::body::Body;
 use crate::http::HttpConnectionManager;

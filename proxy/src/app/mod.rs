@@ -55,7 +55,7 @@ pub fn main(program: &str, parsed: Parsed) -> ExitCode {
 pub enum AppError {
     /// The bootstrap.
     #[error(transparent)]
-    Bootstrap(#[from] bootstrap::BootstrapError),
+    Bootstrap(#[from] BootstrapError),
     /// The command line.
     #[error("{0}")]
     Options(String),

@@ -184,7 +184,7 @@ fn keep_body(exchange: &mut Exchange, plan: &mut Plan) {
 }
 
 /// The next attempt.
-fn prepare(exchange: &mut Exchange, plan: &mut Plan, previous: Option<&Previous>) -> Box<Attempt> {
+fn prepare(exchange: &mut Exchange, plan: &Plan, previous: Option<&Previous>) -> Box<Attempt> {
     let number = {
         let mut info = exchange.info.upstream.borrow_mut();
         info.attempts += 1;

@@ -337,7 +337,7 @@ fn escaped_slashes(action: i32, at: &At<'_>) -> Translated<EscapedSlashes> {
 }
 
 fn upgrades(messages: Vec<UpgradeConfig>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<Box<str>>> {
-    let mut upgrades = Vec::new();
+    let mut upgrades: Vec<Box<str>> = Vec::new();
     for (index, message) in messages.into_iter().enumerate() {
         let at = at.index(index);
         fields!(cx, at, message => UpgradeConfig {
@@ -348,7 +348,7 @@ fn upgrades(messages: Vec<UpgradeConfig>, at: &At<'_>, cx: &Cx<'_>) -> Translate
         if kind == "connect" || kind == "connect-udp" {
             return Err(at.field("upgrade_type").unsupported("CONNECT"));
         }
-        if upgrades.iter().any(|held: &Box<str>| **held == *kind) {
+        if upgrades.iter().any(|held| **held == *kind) {
             return Err(at.field("upgrade_type").error(format_args!("'{kind}' stands twice")));
         }
         if bool_or(enabled, true) {

@@ -228,7 +228,7 @@ impl Server {
     }
 
     /// Writes the response and tells what comes of the connection.
-    async fn respond(&mut self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
+    async fn respond(&self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
         let is_switch = exchange.response.status == 101;
         finalize(&mut exchange, is_switch);
         if !is_switch && !self.codec.is_body_done() {
