@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_breaker_lets_no_more_through_than_its_limit() {
-        let backend = Backend::start(Duration::from_millis(5)).unwrap();
+        let backend = Backend::start(Duration::from_millis(50)).unwrap();
         let limits = json!({ "circuit_breakers": { "thresholds": [{ "max_requests": 5 }] } });
         let running = start(&[backend.port()], limits, json!({}), &["--concurrency", "2"]).await;
         let tally = Arc::new(Tally::default());

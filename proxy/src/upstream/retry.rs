@@ -71,7 +71,7 @@ where
                     previous = Some(Rc::default());
                 }
                 keep_body(&mut exchange, &mut plan);
-                let attempt = prepare(&mut exchange, &mut plan, previous.as_ref());
+                let attempt = prepare(&mut exchange, &plan, previous.as_ref());
                 let state = State::Attempting { attempt: next.call(attempt) };
                 exchange.plan = Some(plan);
                 state
@@ -139,7 +139,7 @@ where
                     ready!(exchange.progress.poll(cx, Slot::Pause));
                     exchange.progress.set(Slot::Pause, None);
                     if let Some(mut plan) = exchange.plan.take() {
-                        let attempt = prepare(exchange, &mut plan, this.previous.as_ref());
+                        let attempt = prepare(exchange, &plan, this.previous.as_ref());
                         exchange.plan = Some(plan);
                         this.state.set(State::Attempting { attempt: this.next.call(attempt) });
                         continue;

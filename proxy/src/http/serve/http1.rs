@@ -207,7 +207,7 @@ impl Server {
     }
 
     /// Answers what is no request.
-    async fn refuse(&mut self, reply: LocalReply) -> Fate {
+    async fn refuse(&self, reply: LocalReply) -> Fate {
         let mut exchange = self.without_request();
         exchange.closes_connection = true;
         reply.answer(&mut exchange);

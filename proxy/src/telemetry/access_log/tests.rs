@@ -251,6 +251,8 @@ fn over_mutual_tls() -> Stream {
                     dns_sans: ["client.example.com".into(), "c2.example.com".into()].into(),
                     ..PeerIdentity::default()
                 },
+                email_sans: ["c@example.com".into()].into(),
+                ip_sans: ["10.0.0.2".parse().unwrap()].into(),
                 subject: "C=DE,O=Acme\\, Inc,CN=client".into(),
                 issuer: "CN=Test CA,O=Out\\, Inc".into(),
                 serial: "0f00ff12345678".into(),

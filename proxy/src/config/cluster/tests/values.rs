@@ -68,8 +68,7 @@ fn names_in_stats_and_settings_are_taken_over() {
     let keepalive = TcpKeepalive { probes: Some(3), time: Some(60 * SECOND), interval: None };
     assert_eq!(settings.keepalive, Some(keepalive));
     let istio = settings.metadata.of("istio").unwrap();
-    let expected =
-        serde_json::json!({"services": [{"host": "h"}], "n": 1.0, "on": true, "no": null});
+    let expected = serde_json::json!({"services": [{"host": "h"}], "n": 1, "on": true, "no": null});
     assert_eq!(serde_json::Value::Object(istio.clone()), expected);
     assert!(settings.metadata.of("other").is_none());
 }

@@ -33,7 +33,8 @@ fn rows() -> Vec<Row> {
             rows.last_mut().unwrap().refusal = Some(refusal);
         } else if !line.is_empty() && !line.starts_with('#') {
             let (verdict, rest) = line.split_once(' ').unwrap();
-            let (kind, text) = rest.trim_start().split_once(' ').unwrap_or((rest.trim(), ""));
+            let (kind, text) =
+                rest.trim_start().split_once(' ').unwrap_or_else(|| (rest.trim(), ""));
             let is_ok_for_envoy = match verdict {
                 "ok" => true,
                 "refused" => false,
