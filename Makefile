@@ -5,6 +5,7 @@
 CARGO_DENY = 0.20.2
 
 test: setup
+	cargo build --package outrigger --package outrigger-tests --bins --quiet
 	cargo test --workspace --quiet
 	$(MAKE) parity
 	$(MAKE) fuzz-smoke

@@ -10,6 +10,7 @@ pub mod cluster;
 mod cluster_handle;
 mod common;
 mod cx;
+pub mod documented;
 mod dump;
 mod endpoints;
 mod environment;

@@ -138,7 +138,7 @@ where
                 StateProj::Pausing => {
                     ready!(exchange.progress.poll(cx, Slot::Pause));
                     exchange.progress.set(Slot::Pause, None);
-                    if let Some(mut plan) = exchange.plan.take() {
+                    if let Some(plan) = exchange.plan.take() {
                         let attempt = prepare(exchange, &plan, this.previous.as_ref());
                         exchange.plan = Some(plan);
                         this.state.set(State::Attempting { attempt: this.next.call(attempt) });

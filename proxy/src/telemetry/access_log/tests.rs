@@ -260,7 +260,6 @@ fn over_mutual_tls() -> Stream {
                 valid_from: 1_795_373_779,
                 valid_until: 2_110_733_779,
                 chain: chain(),
-                ..PeerCertificate::default()
             }),
             ..TlsInfo::default()
         }),

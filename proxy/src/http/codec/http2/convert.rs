@@ -49,7 +49,9 @@ pub fn to_map(headers: &Headers, extra: &[(&str, &[u8])]) -> HeaderMap {
             None => HeaderName::from_bytes(buffer.get(name).unwrap_or_default()),
         };
         // Every name and value came through a codec or a checked formatter, so neither can fail here.
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(shared.slice(value))) {
+        let value = HeaderValue::from_maybe_shared(shared.slice(value));
+        if let (Ok(name), Ok(mut value)) = (name, value) {
+            value.set_sensitive(is_seen_once(id));
             let _ = map.try_append(name, value);
         }
     }
@@ -60,6 +62,11 @@ pub fn to_map(headers: &Headers, extra: &[(&str, &[u8])]) -> HeaderMap {
         }
     }
     map
+}
+
+/// Values that no other message has: in the table of the header compression they would only push others out. (RFC 7541 §6.2.3)
+const fn is_seen_once(id: Id) -> bool {
+    matches!(id, Id::X_REQUEST_ID | Id::X_ENVOY_UPSTREAM_SERVICE_TIME)
 }
 
 fn is_of_one_connection(id: Id, value: &[u8]) -> bool {
