@@ -135,7 +135,10 @@ pub fn translate(
     ] {
         for (index, resource) in resources.into_iter().enumerate() {
             let root = format!("static_resources.{field}[{index}]");
-            ignored.extend(store.take_static(resource, &At::root(&root))?);
+            let without_effect = store.take_static(resource, &At::root(&root))?;
+            let placed =
+                |Ignored { path, reason }| Ignored { path: format!("{root}.{path}"), reason };
+            ignored.extend(without_effect.into_iter().map(placed));
         }
     }
     Ok(Loaded { bootstrap, store, original, ignored, unknown: Vec::new() })
