@@ -1,5 +1,7 @@
 //! What is said about clusters and hosts besides what they are. (envoy: config.core.v3.Metadata)
 
+use std::collections::BTreeMap;
+
 use outrigger_xds_api::envoy::config::core::v3::Metadata as Message;
 use outrigger_xds_api::google::protobuf::value::Kind;
 use outrigger_xds_api::google::protobuf::{Struct, Value as ValueMessage};
@@ -54,11 +56,12 @@ fn entries(
     Ok(filter_metadata.into_iter())
 }
 
+/// In the order of the names, as Envoy writes it; the message has none.
 fn map(message: Struct) -> Map<String, Value> {
-    message.fields.into_iter().map(|(key, value)| (key, json(value))).collect()
+    let sorted: BTreeMap<_, _> = message.fields.into_iter().collect();
+    sorted.into_iter().map(|(key, value)| (key, json(value))).collect()
 }
 
-// As deep as the decoder lets messages be.
 /// A whole number without a fraction, as Envoy writes it.
 fn json_number(number: f64) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -69,6 +72,7 @@ fn json_number(number: f64) -> Value {
     Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
+// As deep as the decoder lets messages be.
 fn json(message: ValueMessage) -> Value {
     match message.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,

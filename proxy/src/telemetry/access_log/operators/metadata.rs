@@ -1,4 +1,5 @@
-//! `%DYNAMIC_METADATA(NAMESPACE:KEY)%` and `%METADATA(TYPE:NAMESPACE:KEY)%`: what filters have noted of a stream, which are texts.
+//! `%DYNAMIC_METADATA(NAMESPACE:KEY)%`, `%CLUSTER_METADATA(NAMESPACE:KEY)%` and `%METADATA(TYPE:NAMESPACE:KEY)%`: what filters have
+//! noted of a stream, which are texts, and what the control plane says of its cluster.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::telemetry::access_log::{Record, escape};
 
 pub(super) const ROWS: &[Row] = &[
     Row::required("DYNAMIC_METADATA", |args| Ok(Box::new(Metadata::of(args)))).with_length(),
-    Row::required("CLUSTER_METADATA", |args| Ok(Box::new(OfCluster(Metadata::of(args))))).with_length(),
+    Row::required("CLUSTER_METADATA", |args| Ok(Box::new(OfCluster(Metadata::of(args))))),
     Row::required("METADATA", |args| match args.split_once(':').unwrap_or((args, "")) {
         ("DYNAMIC", args) => Ok(Box::new(Metadata::of(args))),
         ("CLUSTER", args) => Ok(Box::new(OfCluster(Metadata::of(args)))),
@@ -144,9 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn other_metadata_is_refused_by_name() {
+    fn other_metadata_and_other_lengths_are_refused() {
         for (format, expected) in [
             ("%METADATA(ROUTE:x)%", "is not supported: metadata of type ROUTE"),
+            ("%CLUSTER_METADATA(x:y):3%", "takes no length"),
             ("%METADATA(FOO:x)%", "knows no metadata of type 'FOO'"),
         ] {
             assert_eq!(compile_error(format), expected);
