@@ -51,13 +51,18 @@ impl Run {
             return Ok(Vec::new());
         }
         if !later::texts(group).is_empty() && !self.is_self_check() {
-            return self.group_with_later(group, cases).await;
+            return self.group_with_later(group, cases, only).await;
         }
         self.cases(&later::whole(group), cases, only).await
     }
 
     /// A group of which parts are refused by Outrigger: that is checked, and cases that do without them run.
-    async fn group_with_later(&self, group: &Group, cases: Vec<Case>) -> Result<Vec<Outcome>> {
+    async fn group_with_later(
+        &self,
+        group: &Group,
+        cases: Vec<Case>,
+        only: &str,
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         let envoy = Side::start(&self.left, &later::whole(group), &self.certs).await;
         for (part, text) in later::texts(group).iter().enumerate() {
@@ -77,7 +82,7 @@ impl Run {
         drop(envoy);
         if group.later.is_none() {
             let cases = cases.into_iter().filter(|case| !case.options.later).collect();
-            outcomes.extend(self.cases(&later::with_only(group, None), cases, "part").await?);
+            outcomes.extend(self.cases(&later::with_only(group, None), cases, only).await?);
         }
         Ok(outcomes)
     }
