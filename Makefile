@@ -14,7 +14,7 @@ test: setup
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --quiet
 	cargo deny --version 2>/dev/null | grep -q $(CARGO_DENY) || cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny
 	cargo deny --log-level error check bans licenses sources
 
