@@ -115,6 +115,15 @@ impl Flags {
         }
     }
 
+    /// Takes `flag` back.
+    pub fn remove(&mut self, flag: ResponseFlag) {
+        for slot in &mut self.set {
+            slot.take_if(|held| *held == flag);
+        }
+        // No gaps: what is inserted next comes last.
+        self.set.sort_by_key(Option::is_none);
+    }
+
     /// True if `flag` was set.
     #[must_use]
     pub fn contains(&self, flag: ResponseFlag) -> bool {
@@ -187,6 +196,8 @@ causes! {
     MaxPendingRequests = "max_pending_requests",
     /// A circuit breaker's request limit.
     MaxRequests = "max_requests",
+    /// The cluster is in maintenance.
+    Maintenance = "maintenance",
     /// The host refused the connection.
     ConnectRefused = "connect_refused",
     /// The connection was not up within `connect_timeout`.

@@ -26,7 +26,11 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Shows what the proxy does: services, proxies and a client in one process, in 40 seconds.
-    Demo,
+    Demo {
+        /// Keeps everything running afterwards, until Ctrl-C.
+        #[arg(long)]
+        stay: bool,
+    },
 }
 
 /// Envoy's flags.
@@ -256,7 +260,8 @@ fn remove(arguments: &mut Vec<OsString>, flag: &str) -> Option<String> {
 /// What `--version` prints, in Envoy's form: `NAME  version: COMMIT/VERSION/STATE/BUILD/TLS`.
 #[must_use]
 pub fn version_line(program: &str) -> String {
-    let name = Path::new(program).file_name().map_or(program.into(), |n| n.to_string_lossy());
+    let name =
+        Path::new(program).file_name().map_or_else(|| program.into(), |n| n.to_string_lossy());
     format!("\n{name}  version: {}\n", version())
 }
 

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_policy::head::{RequestHead, ResponseHead};
-use rand::Rng;
 
 use crate::body::Body;
 use crate::http::HttpConnectionManager;
@@ -69,7 +68,7 @@ impl Exchange {
             plan: None,
             filters: FilterState::default(),
             progress,
-            random: worker::with_rng(|rng| rng.next_u64()),
+            random: worker::with_rng(rand::Rng::next_u64),
             is_internal: false,
             closes_connection: false,
             info,

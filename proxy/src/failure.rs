@@ -10,8 +10,10 @@ use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 /// What went wrong, in the classes that Envoy's stream reset reasons have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The connection to the upstream failed or timed out.
+    /// The connection to the upstream failed.
     ConnectFailure,
+    /// The connection to the upstream did not come about in time.
+    ConnectTimeout,
     /// The upstream closed the connection.
     ConnectionTermination,
     /// The upstream reset the stream.
@@ -80,7 +82,7 @@ impl FailureKind {
     #[must_use]
     pub const fn flag(self) -> ResponseFlag {
         match self {
-            Self::ConnectFailure => ResponseFlag::UpstreamConnectionFailure,
+            Self::ConnectFailure | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
             Self::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
             Self::RemoteReset | Self::RemoteRefused => ResponseFlag::UpstreamRemoteReset,
             Self::ProtocolError => ResponseFlag::UpstreamProtocolError,
@@ -88,7 +90,7 @@ impl FailureKind {
             Self::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
             Self::PerTryTimeout | Self::PerTryIdleTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::MaxStreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
-            Self::Downstream => ResponseFlag::DownstreamProtocolError,
+            Self::Downstream => ResponseFlag::DownstreamConnectionTermination,
         }
     }
 
@@ -98,6 +100,7 @@ impl FailureKind {
     pub const fn reset_reason(self) -> &'static str {
         match self {
             Self::ConnectFailure => "remote connection failure",
+            Self::ConnectTimeout => "connection timeout",
             Self::ConnectionTermination => "connection termination",
             Self::RemoteReset => "remote reset",
             Self::RemoteRefused => "remote refused stream reset",

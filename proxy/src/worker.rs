@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 
 use arc_swap::{ArcSwap, Cache};
 use outrigger_policy::head::Headers;
@@ -41,8 +40,6 @@ pub enum Mail {
     TryConnect(Arc<Cluster>),
     /// The state of draining has changed: connections look at it.
     DrainChanged,
-    /// The process ends: what is buffered is handed over, and then said to be.
-    Finish(SyncSender<()>),
 }
 
 /// What all workers share.
@@ -159,14 +156,8 @@ pub async fn run(index: usize, shared: Arc<Shared>, mut mailbox: mpsc::Receiver<
             Mail::ShedIdle(cluster) => pool::shed_idle(&cluster),
             Mail::TryConnect(cluster) => pool::try_connect(&cluster),
             Mail::DrainChanged => crate::listener::wake_connections(),
-            Mail::Finish(done) => {
-                access_log::hand_over();
-                // Whoever asked may be gone.
-                let _ = done.send(());
-            }
         }
     }
-    access_log::hand_over();
 }
 
 /// This worker's index.

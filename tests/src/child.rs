@@ -63,7 +63,7 @@ impl Process {
         let text = String::from_utf8_lossy(&text);
         // Envoy logs a refused configuration as a document of many lines: only what says why is wanted.
         let tells = |line: &&str| {
-            line.starts_with('[')
+            line.starts_with(['[', 'o'])
                 || ["error", "failed", "invalid"].iter().any(|word| line.contains(word))
         };
         let cut = |line: &str| line.chars().take(WIDTH).collect::<String>();

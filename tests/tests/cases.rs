@@ -8,7 +8,7 @@ mod tests {
 
     use outrigger_tests::parity::bootstrap;
     use outrigger_tests::parity::case::{self, Group};
-    use outrigger_tests::parity::listed;
+    use outrigger_tests::parity::{later, listed};
 
     fn groups() -> Vec<Group> {
         case::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/cases")).unwrap()
@@ -18,7 +18,8 @@ mod tests {
     fn every_case_file_can_be_read_and_makes_bootstraps() {
         for group in groups() {
             group.cases().unwrap();
-            bootstrap::build(&group).unwrap_or_else(|error| panic!("{}: {error:#}", group.title()));
+            bootstrap::build(&later::whole(&group))
+                .unwrap_or_else(|error| panic!("{}: {error:#}", group.title()));
         }
     }
 

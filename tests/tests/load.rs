@@ -100,7 +100,7 @@ mod tests {
     /// Requests before, while and after the proxy is told to leave, until it takes no more connections.
     async fn drained_under_load(leave: impl AsyncFn(&Running), ends_by_itself: bool) {
         const ENOUGH: u64 = 20_000;
-        let backend = Backend::start(Duration::from_millis(2)).await.unwrap();
+        let backend = Backend::start(Duration::from_millis(2)).unwrap();
         let flags = ["--concurrency", "2", "--drain-time-s", "5"];
         let mut running = start(&[backend.port()], unlimited(), json!({}), &flags).await;
         let tally = Arc::new(Tally::default());
@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_signal_ends_at_once() {
-        let backend = Backend::start(Duration::from_secs(60)).await.unwrap();
+        let backend = Backend::start(Duration::from_secs(60)).unwrap();
         let flags = ["--drain-time-s", "600"];
         let mut running = start(&[backend.port()], json!({}), json!({}), &flags).await;
         let tally = Arc::new(Tally::default());
@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_breaker_lets_no_more_through_than_its_limit() {
-        let backend = Backend::start(Duration::from_millis(5)).await.unwrap();
+        let backend = Backend::start(Duration::from_millis(50)).unwrap();
         let limits = json!({ "circuit_breakers": { "thresholds": [{ "max_requests": 5 }] } });
         let running = start(&[backend.port()], limits, json!({}), &["--concurrency", "2"]).await;
         let tally = Arc::new(Tally::default());
@@ -194,7 +194,7 @@ mod tests {
         const ENOUGH: u64 = 20_000;
         let mut backends = Vec::new();
         for _ in 0..4 {
-            backends.push(Backend::start(Duration::from_millis(1)).await.unwrap());
+            backends.push(Backend::start(Duration::from_millis(1)).unwrap());
         }
         let ports: Vec<_> = backends.iter().map(Backend::port).collect();
         let retries = json!({ "retry_policy": {
@@ -219,7 +219,7 @@ mod tests {
             let victim = kills % backends.len();
             backends[victim].kill().await;
             sleep(Duration::from_secs(1)).await;
-            backends[victim].revive().await.unwrap();
+            backends[victim].revive().unwrap();
             kills += 1;
         }
         tally.stop();

@@ -166,8 +166,14 @@ impl Id {
         SPELLING.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 
-    /// Place of the name in our list, 0 for any other; less than 256.
-    pub(super) const fn index(self) -> usize {
+    /// All names of our list, in the order of [`Id::index`]: for tables.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=u8::MAX).map(Self).take(SPELLING.len() - 1)
+    }
+
+    /// Place of the name in our list, from 1 on; 0 for any other.
+    #[must_use]
+    pub const fn index(self) -> usize {
         self.0 as usize
     }
 
@@ -263,6 +269,13 @@ mod tests {
             assert_eq!(id.as_str(), *text);
             assert!(Name::is_valid(text) && *text == text.to_ascii_lowercase());
         }
+    }
+
+    #[test]
+    fn all_names_stand_at_their_index() {
+        let spelled: Vec<_> = Id::all().map(Id::as_str).collect();
+        assert_eq!(spelled, SPELLING[1..]);
+        assert!(Id::all().enumerate().all(|(at, id)| id.index() == at + 1));
     }
 
     #[test]

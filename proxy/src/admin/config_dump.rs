@@ -12,7 +12,7 @@ use crate::config::DumpQuery;
 pub(super) const ENDPOINT: Endpoint = Endpoint {
     path: "/config_dump",
     is_post: false,
-    help: "dump current configs",
+    help: "dump current Envoy configs",
     parameters: &[
         ("resource", "The resource to dump: a list such as static_clusters"),
         ("mask", "The mask to apply, as a protobuf FieldMask; with resource to every element"),

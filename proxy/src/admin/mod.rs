@@ -8,6 +8,7 @@ mod config_dump;
 mod drain_listeners;
 mod healthcheck;
 mod help;
+mod hot_restart_version;
 mod listeners;
 mod logging;
 mod memory;
@@ -62,6 +63,7 @@ const ENDPOINTS: &[Endpoint] = &[
     healthcheck::FAIL,
     healthcheck::OK,
     help::ENDPOINT,
+    hot_restart_version::ENDPOINT,
     listeners::ENDPOINT,
     logging::ENDPOINT,
     memory::ENDPOINT,

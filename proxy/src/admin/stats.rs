@@ -58,8 +58,8 @@ fn reply(server: &Server, request: &Request, is_prometheus: bool) -> Reply {
         StatsFormat::Json => (write_json(&registry, &query, &mut body), "application/json"),
         StatsFormat::Prometheus => {
             let written = write_prometheus(&registry, &query, &mut body);
-            body.extend_from_slice(server.own.text().as_bytes());
-            (written, "text/plain; version=0.0.4; charset=utf-8")
+            body.extend_from_slice(server.own.text(&query).as_bytes());
+            (written, "text/plain; charset=UTF-8")
         }
     };
     match written {

@@ -97,7 +97,11 @@ fn document(options: &Options) -> Result<Document, BootstrapError> {
     }
 }
 
-fn translate(
+/// Validates what a bootstrap says, under the flags that change it, for a process with `workers` workers.
+///
+/// # Errors
+/// The first field that is wrong or not supported.
+pub fn translate(
     mut message: Message,
     options: &Options,
     workers: usize,
@@ -131,7 +135,10 @@ fn translate(
     ] {
         for (index, resource) in resources.into_iter().enumerate() {
             let root = format!("static_resources.{field}[{index}]");
-            ignored.extend(store.take_static(resource, &At::root(&root))?);
+            let without_effect = store.take_static(resource, &At::root(&root))?;
+            let placed =
+                |Ignored { path, reason }| Ignored { path: format!("{root}.{path}"), reason };
+            ignored.extend(without_effect.into_iter().map(placed));
         }
     }
     Ok(Loaded { bootstrap, store, original, ignored, unknown: Vec::new() })

@@ -3,7 +3,6 @@
 //! `SIGTERM` and `SIGINT` begin to drain: clients are told to leave, and everything is served until nobody is left, or the drain time is over; then
 //! what is still running gets a last while. A second signal, and `/quitquitquit`, end the process at once.
 
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,28 +14,17 @@ use crate::control::ControlHandle;
 use crate::lifecycle::ServerState;
 use crate::listener::drain::Phase;
 use crate::telemetry::{access_log, log};
-use crate::worker::Mail;
 
 /// Nobody has been connected for this long: whoever sends requests has heard that we leave.
 const QUIET: Duration = Duration::from_secs(2);
 /// For requests that are running when the drain time is over.
 const LAST_WHILE: Duration = Duration::from_secs(5);
-/// For workers that are to hand over what they have buffered.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// How often connections are counted.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Returns when the process has to end, and nothing is buffered any more.
 pub(super) async fn wait(control: ControlHandle, options: &Options, quit: Quit) {
     wait_and_drain(&control, options, quit).await;
-    let workers = control.borrow().shared.clone();
-    let (done, finished) = sync_channel(workers.workers().len());
-    for worker in workers.workers() {
-        worker.post(Mail::Finish(done.clone()));
-    }
-    drop(done);
-    let deadline = Instant::now() + FLUSH_PATIENCE;
-    while finished.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
     access_log::flush();
 }
 

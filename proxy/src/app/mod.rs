@@ -25,9 +25,9 @@ use crate::telemetry::access_log;
 use crate::telemetry::log::{self, Component, Level, Pattern};
 use crate::telemetry::metrics::{Own, Registry};
 use crate::worker::{self, Shared};
-use crate::{admin, demo};
+use crate::{admin, demo, net};
 
-pub use bootstrap::{Loaded, load};
+pub use bootstrap::{BootstrapError, Loaded, load, translate};
 
 /// Does what the command line says; returns the process's exit code.
 #[must_use]
@@ -38,7 +38,7 @@ pub fn main(program: &str, parsed: Parsed) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let result = match cli.command {
-        Some(Command::Demo) => demo::run().map_err(AppError::from),
+        Some(Command::Demo { stay }) => demo::run(stay).map_err(AppError::from),
         None => serve(cli.options, &unknown),
     };
     match result {
@@ -55,7 +55,7 @@ pub fn main(program: &str, parsed: Parsed) -> ExitCode {
 pub enum AppError {
     /// The bootstrap.
     #[error(transparent)]
-    Bootstrap(#[from] bootstrap::BootstrapError),
+    Bootstrap(#[from] BootstrapError),
     /// The command line.
     #[error("{0}")]
     Options(String),
@@ -84,6 +84,7 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> AppError {
 
 fn serve(options: Options, unknown: &[String]) -> Result<(), AppError> {
     let workers = workers(&options);
+    net::settle_own_address(options.local_address_ip_version.eq_ignore_ascii_case("v6"));
     let own = Own::install().map_err(|error| AppError::Options(error.to_string()))?;
     access_log::install(access_log::Settings {
         flush_interval: Duration::from_millis(options.file_flush_interval_msec.into()),

@@ -114,7 +114,7 @@ impl Store {
 
     fn take_cluster(&mut self, resource: Resource, origin: Origin) -> Taken {
         let name = resource.name.clone();
-        let slot = self.clusters.entry(name.clone()).or_insert(Slot::new(origin));
+        let slot = self.clusters.entry(name.clone()).or_insert_with(|| Slot::new(origin));
         if slot.origin != origin || slot.holds(&resource) {
             slot.refused = None;
             return Ok(Vec::new());
@@ -202,7 +202,7 @@ impl Store {
 
     fn take_listener(&mut self, resource: Resource, origin: Origin) -> Taken {
         let name = resource.name.clone();
-        let slot = self.listeners.entry(name.clone()).or_insert(Slot::new(origin));
+        let slot = self.listeners.entry(name.clone()).or_insert_with(|| Slot::new(origin));
         if slot.origin != origin || slot.holds(&resource) {
             slot.refused = None;
             return Ok(Vec::new());

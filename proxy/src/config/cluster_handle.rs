@@ -12,6 +12,7 @@ use outrigger_xds::Resource;
 use super::cluster::{ClusterSpec, Discovery};
 use super::endpoints;
 use super::environment::Environment;
+use crate::telemetry::metrics::ClusterStats;
 use crate::upstream::Cluster;
 use crate::upstream::host_set::Assignment;
 
@@ -19,6 +20,8 @@ use crate::upstream::host_set::Assignment;
 pub struct ClusterHandle {
     /// Its name.
     pub name: Arc<str>,
+    /// The name that stats and logs have for it. (envoy: Cluster.alt_stat_name)
+    pub observability_name: Arc<str>,
     /// The name that its endpoints have, if they are discovered. (envoy: EdsClusterConfig.service_name)
     pub service_name: Option<Arc<str>>,
     source: Source,
@@ -64,6 +67,7 @@ impl ClusterHandle {
         };
         Arc::new(Self {
             name: spec.name.clone(),
+            observability_name: spec.observability_name(),
             service_name,
             source: match resource {
                 Some(resource) if !is_resolved => Source::Resource(resource),
@@ -149,6 +153,12 @@ impl ClusterHandle {
                 Arc::new(spec)
             }
         }
+    }
+
+    /// The counters that it has, or will have when it is used.
+    #[must_use]
+    pub fn stats(&self) -> ClusterStats {
+        self.environment.registry.stats(&self.spec().stats_prefix())
     }
 
     /// Takes over what the control plane says of its endpoints; the caller has validated it.

@@ -13,7 +13,8 @@ use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::core::v3::address::Address as AddressKind;
 use outrigger_xds_api::envoy::config::core::v3::socket_address::PortSpecifier;
 use outrigger_xds_api::envoy::config::core::v3::{
-    Address, CidrRange, DataSource, Pipe, RuntimeFractionalPercent, SocketAddress, data_source,
+    Address, CidrRange, DataSource, Locality as LocalityMessage, Pipe, RuntimeFractionalPercent,
+    SocketAddress, TypedExtensionConfig, data_source,
 };
 use outrigger_xds_api::envoy::r#type::v3::fractional_percent::DenominatorType;
 use outrigger_xds_api::envoy::r#type::v3::{FractionalPercent, Int32Range, Percent};
@@ -24,6 +25,7 @@ use super::cx::Cx;
 use super::error::{At, ConfigError};
 use super::fields::fields;
 use crate::net;
+use crate::upstream::host::Locality;
 
 /// The longest duration. (envoy: `DurationUtil::validateDurationNoThrow`)
 const MAX_DURATION_SECS: u64 = 9_223_372_035;
@@ -32,10 +34,10 @@ const MAX_DURATION_SECS: u64 = 9_223_372_035;
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The result of translating something.
-pub type Translated<T> = Result<T, ConfigError>;
+pub(super) type Translated<T> = Result<T, ConfigError>;
 
 /// The message in `config`.
-pub fn decode<M: prost::Message + prost::Name + Default>(
+pub(super) fn decode<M: prost::Message + prost::Name + Default>(
     config: &Any,
     at: &At<'_>,
 ) -> Translated<M> {
@@ -43,22 +45,31 @@ pub fn decode<M: prost::Message + prost::Name + Default>(
 }
 
 /// The message in a resource.
-pub fn message_of<M: prost::Message + Default>(resource: &Resource, at: &At<'_>) -> Translated<M> {
+pub(super) fn message_of<M: prost::Message + Default>(
+    resource: &Resource,
+    at: &At<'_>,
+) -> Translated<M> {
     M::decode(resource.body.clone()).map_err(|error| at.error(error))
 }
 
+/// A place.
+pub(super) fn locality(message: LocalityMessage, at: &At<'_>, cx: &Cx<'_>) -> Locality {
+    fields!(cx, at, message => LocalityMessage { used: region, zone, sub_zone; });
+    Locality { region: region.into(), zone: zone.into(), sub_zone: sub_zone.into() }
+}
+
 /// The value of a field that must be set.
-pub fn required<T>(value: Option<T>, at: &At<'_>) -> Translated<T> {
+pub(super) fn required<T>(value: Option<T>, at: &At<'_>) -> Translated<T> {
     value.ok_or_else(|| at.error("is required"))
 }
 
 /// A string that must not be empty.
-pub fn non_empty(text: String, at: &At<'_>) -> Translated<String> {
+pub(super) fn non_empty(text: String, at: &At<'_>) -> Translated<String> {
     if text.is_empty() { Err(at.error("must not be empty")) } else { Ok(text) }
 }
 
 /// A text that may be the value of a header line.
-pub fn header_value(text: String, at: &At<'_>) -> Translated<String> {
+pub(super) fn header_value(text: String, at: &At<'_>) -> Translated<String> {
     if text.bytes().all(is_value_byte) {
         Ok(text)
     } else {
@@ -67,7 +78,7 @@ pub fn header_value(text: String, at: &At<'_>) -> Translated<String> {
 }
 
 /// A duration, which must not be negative.
-pub fn duration(
+pub(super) fn duration(
     value: Option<google::protobuf::Duration>,
     at: &At<'_>,
 ) -> Translated<Option<Duration>> {
@@ -82,7 +93,7 @@ pub fn duration(
 }
 
 /// A timeout: `default` if it is unset, none if it is zero.
-pub fn timeout(
+pub(super) fn timeout(
     value: Option<google::protobuf::Duration>,
     default: Option<Duration>,
     at: &At<'_>,
@@ -91,35 +102,45 @@ pub fn timeout(
 }
 
 /// The value of a wrapped number.
-pub fn u32_or(value: Option<google::protobuf::UInt32Value>, default: u32) -> u32 {
+pub(super) fn u32_or(value: Option<google::protobuf::UInt32Value>, default: u32) -> u32 {
     value.map_or(default, |value| value.value)
 }
 
 /// The value of a wrapped boolean.
-pub fn bool_or(value: Option<google::protobuf::BoolValue>, default: bool) -> bool {
+pub(super) fn bool_or(value: Option<google::protobuf::BoolValue>, default: bool) -> bool {
     value.map_or(default, |value| value.value)
 }
 
 /// A number of an enumeration as its value; unknown numbers are refused.
-pub fn enumeration<E: TryFrom<i32>>(number: i32, at: &At<'_>) -> Translated<E> {
+pub(super) fn enumeration<E: TryFrom<i32>>(number: i32, at: &At<'_>) -> Translated<E> {
     E::try_from(number)
         .map_err(|_| at.error(format_args!("{number} is no value of the enumeration")))
 }
 
+/// The name and the configuration of an extension.
+pub(super) fn extension(
+    message: TypedExtensionConfig,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> (String, Option<Any>) {
+    fields!(cx, at, message => TypedExtensionConfig { used: name, typed_config; });
+    (name, typed_config)
+}
+
 /// Which kind of address it is.
-pub fn address_kind(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<AddressKind> {
+pub(super) fn address_kind(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<AddressKind> {
     fields!(cx, at, message => Address { used: address; });
     required(address, at)
 }
 
 /// A range of numbers: the first, and the one after the last.
-pub fn int_range(message: Int32Range, at: &At<'_>, cx: &Cx<'_>) -> (i32, i32) {
+pub(super) fn int_range(message: Int32Range, at: &At<'_>, cx: &Cx<'_>) -> (i32, i32) {
     fields!(cx, at, message => Int32Range { used: start, end; });
     (start, end)
 }
 
 /// An address that sockets can be bound or connected to.
-pub fn address(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<net::Address> {
+pub(super) fn address(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<net::Address> {
     match address_kind(message, at, cx)? {
         AddressKind::SocketAddress(message) => {
             let at = at.field("socket_address");
@@ -138,7 +159,7 @@ pub fn address(message: Address, at: &At<'_>, cx: &Cx<'_>) -> Translated<net::Ad
 
 /// A socket address whose host may be a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     /// Name or IP address.
     pub host: String,
     /// Port.
@@ -148,7 +169,11 @@ pub struct Endpoint {
 }
 
 /// A socket address.
-pub fn socket_address(message: SocketAddress, at: &At<'_>, cx: &Cx<'_>) -> Translated<Endpoint> {
+pub(super) fn socket_address(
+    message: SocketAddress,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<Endpoint> {
     fields!(cx, at, message => SocketAddress {
         used: protocol, address, port_specifier, ipv4_compat;
         refused:
@@ -170,7 +195,7 @@ pub fn socket_address(message: SocketAddress, at: &At<'_>, cx: &Cx<'_>) -> Trans
 }
 
 /// The path of a Unix socket, and its mode.
-pub fn pipe(message: Pipe, at: &At<'_>, cx: &Cx<'_>) -> Translated<(net::Address, u32)> {
+pub(super) fn pipe(message: Pipe, at: &At<'_>, cx: &Cx<'_>) -> Translated<(net::Address, u32)> {
     fields!(cx, at, message => Pipe { used: path, mode; });
     let path = non_empty(path, &at.field("path"))?;
     if path.starts_with('@') {
@@ -183,7 +208,7 @@ pub fn pipe(message: Pipe, at: &At<'_>, cx: &Cx<'_>) -> Translated<(net::Address
 }
 
 /// An address range.
-pub fn cidr(message: CidrRange, at: &At<'_>, cx: &Cx<'_>) -> Translated<IpNet> {
+pub(super) fn cidr(message: CidrRange, at: &At<'_>, cx: &Cx<'_>) -> Translated<IpNet> {
     fields!(cx, at, message => CidrRange { used: address_prefix, prefix_len; });
     let ip: IpAddr = address_prefix.parse().map_err(|_| {
         at.field("address_prefix").error(format_args!("'{address_prefix}' is no IP address"))
@@ -196,13 +221,17 @@ pub fn cidr(message: CidrRange, at: &At<'_>, cx: &Cx<'_>) -> Translated<IpNet> {
 }
 
 /// Address ranges.
-pub fn cidrs(messages: Vec<CidrRange>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<IpNet>> {
+pub(super) fn cidrs(messages: Vec<CidrRange>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<IpNet>> {
     let each = |(index, message)| cidr(message, &at.index(index), cx);
     messages.into_iter().enumerate().map(each).collect()
 }
 
 /// A share of requests.
-pub fn fraction(message: FractionalPercent, at: &At<'_>, cx: &Cx<'_>) -> Translated<Fraction> {
+pub(super) fn fraction(
+    message: FractionalPercent,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<Fraction> {
     fields!(cx, at, message => FractionalPercent { used: numerator, denominator; });
     let denominator = match enumeration(denominator, &at.field("denominator"))? {
         DenominatorType::Hundred => Denominator::Hundred,
@@ -213,7 +242,7 @@ pub fn fraction(message: FractionalPercent, at: &At<'_>, cx: &Cx<'_>) -> Transla
 }
 
 /// A share of requests that a runtime value goes before.
-pub fn runtime_fraction(
+pub(super) fn runtime_fraction(
     message: RuntimeFractionalPercent,
     at: &At<'_>,
     cx: &Cx<'_>,
@@ -225,7 +254,7 @@ pub fn runtime_fraction(
 }
 
 /// A percentage in hundredths of a percent: 10,000 is all.
-pub fn percent(
+pub(super) fn percent(
     message: Option<Percent>,
     default: u32,
     at: &At<'_>,
@@ -240,8 +269,16 @@ pub fn percent(
     Ok((value * 100.0).round() as u32)
 }
 
+/// Where a data source's bytes are, for people.
+pub(super) fn data_source_path(message: &DataSource) -> String {
+    match &message.specifier {
+        Some(data_source::Specifier::Filename(path)) => path.clone(),
+        _ => "<inline>".into(),
+    }
+}
+
 /// The bytes that a data source stands for.
-pub fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<u8>> {
+pub(super) fn data_source(message: DataSource, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<u8>> {
     fields!(cx, at, message => DataSource {
         used: specifier;
         ignored: watched_directory = "files are read once";

@@ -26,7 +26,7 @@ impl std::error::Error for ConfigError {}
 /// A place in a message, on the stack of the translators that lead to it.
 #[derive(Clone, Copy, Debug)]
 pub struct At<'a> {
-    parent: Option<&'a At<'a>>,
+    parent: Option<&'a Self>,
     part: Part<'a>,
 }
 
@@ -56,8 +56,8 @@ impl<'a> At<'a> {
 
     /// An element of the list here.
     #[must_use]
-    pub const fn index(&'a self, index: usize) -> At<'a> {
-        At { parent: Some(self), part: Part::Index(index) }
+    pub const fn index(&'a self, index: usize) -> Self {
+        Self { parent: Some(self), part: Part::Index(index) }
     }
 
     /// A value of the map here.

@@ -21,7 +21,7 @@ pub trait Documented {
 }
 
 /// Whether a field has another value than the default, which is what an unset one has.
-pub trait IsSet {
+pub(super) trait IsSet {
     /// True if it has.
     fn is_set(&self) -> bool;
 }
@@ -64,7 +64,7 @@ set_if_not_default!(bool, i32, i64, u32, u64, f32, f64);
 
 /// The field's name as messages spell it, without the `r#` of a Rust keyword.
 #[must_use]
-pub const fn field_name(name: &'static str) -> &'static str {
+pub(super) const fn field_name(name: &'static str) -> &'static str {
     match name.as_bytes() {
         [b'r', b'#', ..] => name.split_at(2).1,
         _ => name,

@@ -56,7 +56,9 @@ impl Runtime {
             return Err(format!("is nested more than {MOST_LEVELS} deep at '{prefix}'"));
         }
         let length = prefix.len();
-        for (key, message) in layer.fields {
+        // The map comes in any order: sorted, the same mistake is always told first, and the same spelling wins.
+        let fields: BTreeMap<_, _> = layer.fields.into_iter().collect();
+        for (key, message) in fields {
             if !prefix.is_empty() {
                 prefix.push('.');
             }

@@ -35,7 +35,11 @@ pub struct ConfigSource {
 }
 
 /// Translates a source.
-pub fn config_source(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<ConfigSource> {
+pub(super) fn config_source(
+    message: Message,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<ConfigSource> {
     fields!(cx, at, message => Message {
         used: initial_fetch_timeout, resource_api_version, config_source_specifier;
         refused: authorities = "a federation of control planes";

@@ -10,20 +10,22 @@ mod sweep;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use outrigger_xds::{ResourceType, Update};
 use tokio::sync::{mpsc, watch};
 
 pub use startup::Stage;
 
-use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Store};
+use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Slot, Store};
 use crate::lifecycle::{Lifecycle, ServerState};
 use crate::listener::drain::Phase;
-use crate::listener::{BindError, ListenerManager};
+use crate::listener::{BindError, ListenerManager, ServerTransport};
 use crate::telemetry::memory::Memory;
 use crate::telemetry::metrics::{
     ListenerManagerStat, ListenerManagerStats, ServerStat, ServerStats,
 };
+use crate::tls::InUse;
 use crate::upstream::dns;
 use crate::upstream::outlier::{self, Detected};
 use crate::worker::Shared;
@@ -171,9 +173,24 @@ impl Control {
         self.listeners.drain(phase, inbound_only);
     }
 
+    /// The certificates of listeners, and of clusters that are in use.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<InUse> {
+        let listeners = self.store.listeners.values().filter_map(|slot| slot.active.as_ref());
+        let chains = listeners.flat_map(|version| version.value.all_chains());
+        let servers = chains.filter_map(|chain| match &chain.transport {
+            ServerTransport::Tls(tls) => Some(tls.in_use().clone()),
+            ServerTransport::Plain | ServerTransport::Missing(_) => None,
+        });
+        let clusters = self.store.clusters.values().filter_map(|slot| slot.active.as_ref());
+        let built = clusters.filter_map(|version| version.value.built());
+        let clients = built.flat_map(|cluster| cluster.settings.transports.in_use());
+        servers.chain(clients).collect()
+    }
+
     /// Brings gauges up to date that nobody keeps while there is no reader.
     pub fn refresh_gauges(&self) {
-        let built = self.store.clusters.values().flat_map(|slot| slot.versions());
+        let built = self.store.clusters.values().flat_map(Slot::versions);
         for cluster in built.filter_map(|version| version.value.built()) {
             cluster.publish_gauges();
         }
@@ -186,6 +203,11 @@ impl Control {
         stats.set(ServerStat::memory_heap_size, memory.resident);
         stats.set(ServerStat::memory_physical_size, memory.resident);
         stats.set(ServerStat::total_connections, self.shared.connections() as u64);
+        let until = self.certificates().iter().filter_map(InUse::valid_until).min();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let days = |until: i64| u64::try_from(until).unwrap_or(0).saturating_sub(now) / 86_400;
+        let left = until.map_or_else(|| u64::from(u32::MAX), days);
+        stats.set(ServerStat::days_until_first_cert_expiring, left);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Control;
+use crate::config::Slot;
 use crate::upstream::{Cluster, outlier};
 
 /// How soon a cluster that came into use is noticed.
@@ -19,7 +20,7 @@ pub(super) async fn run(control: Weak<RefCell<Control>>) {
         tokio::time::sleep(LOOK).await;
         let Some(control) = control.upgrade() else { return };
         let control = control.borrow();
-        let versions = control.store.clusters.values().flat_map(|slot| slot.versions());
+        let versions = control.store.clusters.values().flat_map(Slot::versions);
         let built = versions.filter_map(|version| version.value.built());
         let mut living = HashSet::new();
         for cluster in built.filter(|cluster| cluster.outliers.is_some()) {

@@ -5,13 +5,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use outrigger_policy::head::{Headers, Id, RequestHead, tokens};
+use outrigger_policy::head::{Headers, Id, Protocol, RequestHead, Scheme, tokens};
 use outrigger_policy::matcher::CidrSet;
 
 use super::request_id;
 use super::xfcc::Xfcc;
 use crate::listener::Connection;
-use crate::net::Address;
+use crate::net::{Address, is_loopback, own_address};
 
 /// What a connection manager believes about its clients.
 #[derive(Debug, Default)]
@@ -79,6 +79,7 @@ const EDGE_ONLY: &[Id] = &[
     Id::X_ENVOY_DECORATOR_OPERATION,
     Id::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
     Id::X_ENVOY_DOWNSTREAM_SERVICE_NODE,
+    Id::X_ENVOY_ORIGINAL_PATH,
 ];
 
 impl Forwarding {
@@ -106,11 +107,11 @@ impl Forwarding {
             head.headers.set(Id::X_ENVOY_INTERNAL, b"true");
         } else {
             head.headers.retain(|_, id, _| {
-                !INTERNAL_ONLY.contains(&id) && !(is_edge && EDGE_ONLY.contains(&id))
+                !(INTERNAL_ONLY.contains(&id) || is_edge && EDGE_ONLY.contains(&id))
             });
         }
         if !self.via.is_empty() {
-            append_element(&mut head.headers, Id::VIA, self.via.as_bytes());
+            append_via(&mut head.headers, self.via.as_bytes());
         }
         let remote = from_us.address.unwrap_or_else(|| connection.remote.clone());
         if let (true, Address::Ip(address)) = (is_edge, &remote) {
@@ -118,7 +119,8 @@ impl Forwarding {
             head.headers.set(Id::X_ENVOY_EXTERNAL_ADDRESS, text.as_bytes());
         }
         let replaces_id = is_edge && !self.preserve_external_request_id;
-        if self.generate_request_id && (replaces_id || !head.headers.contains(Id::X_REQUEST_ID)) {
+        let has_id = head.headers.get(Id::X_REQUEST_ID).is_some_and(|id| !id.is_empty());
+        if self.generate_request_id && (replaces_id || !has_id) {
             head.headers.set(Id::X_REQUEST_ID, &request_id::random());
         }
         self.client_cert.apply(&mut head.headers, connection);
@@ -147,8 +149,8 @@ impl Forwarding {
         }
         if let Some(address) = connection.remote.ip() {
             // A loopback peer is this host: its other address says more to the next hop.
-            let own = connection.local.ip().filter(|_| address.is_loopback());
-            let text = own.unwrap_or(address).to_string();
+            let told = if is_loopback(address) { own_address() } else { address };
+            let text = told.to_string();
             append_element(headers, Id::X_FORWARDED_FOR, text.as_bytes());
         }
     }
@@ -158,6 +160,14 @@ impl Forwarding {
         let is_believed = !self.use_remote_address || self.trusted_hops > 0;
         if !is_believed || !head.headers.contains(Id::X_FORWARDED_PROTO) {
             head.headers.set(Id::X_FORWARDED_PROTO, proto);
+        }
+        if head.protocol != Protocol::Http2 {
+            // Only HTTP/2 names the scheme itself.
+            match head.headers.get(Id::X_FORWARDED_PROTO) {
+                Some(proto) if proto.eq_ignore_ascii_case(b"https") => head.scheme = Scheme::Https,
+                Some(proto) if proto.eq_ignore_ascii_case(b"http") => head.scheme = Scheme::Http,
+                _ => {}
+            }
         }
         if let (true, Some(port)) = (self.append_port, connection.local.port())
             && !(is_believed && head.headers.contains(Id::X_FORWARDED_PORT))
@@ -226,8 +236,15 @@ fn forwarded_for(headers: &Headers, skip: usize) -> (Option<SocketAddr>, bool) {
     (address.map(|ip| SocketAddr::new(ip.to_canonical(), 0)), count == 1 && address.is_some())
 }
 
+/// Adds this proxy to the way that a message has come. (RFC 9110 §7.6.3)
+pub fn append_via(headers: &mut Headers, own: &[u8]) {
+    let way: Vec<&[u8]> = headers.get_all_id(Id::VIA).chain([own]).collect();
+    let way = way.join(b", ".as_slice());
+    headers.set(Id::VIA, &way);
+}
+
 /// Appends an element to the last line of a list.
-fn append_element(headers: &mut Headers, id: Id, element: &[u8]) {
+pub fn append_element(headers: &mut Headers, id: Id, element: &[u8]) {
     let joined = {
         let mut values = headers.get_all_id(id);
         values.next().map(|first| {

@@ -3,6 +3,8 @@
 
 use outrigger_policy::head::{Headers, Name};
 
+use smallvec::SmallVec;
+
 use crate::exchange::Exchange;
 use crate::telemetry::access_log::{Format, Record};
 
@@ -54,10 +56,8 @@ impl HeaderOps {
         for name in &self.remove {
             exchange.request_mut().headers.remove_name(name);
         }
-        for op in &self.add {
-            let value = op.evaluate(exchange);
-            op.set(&mut exchange.request_mut().headers, &value);
-        }
+        let lines = self.lines(exchange, &exchange.request.headers);
+        set(lines, &mut exchange.request_mut().headers);
     }
 
     /// Changes the response of an exchange.
@@ -65,10 +65,30 @@ impl HeaderOps {
         for name in &self.remove {
             exchange.response.headers.remove_name(name);
         }
-        for op in &self.add {
-            let value = op.evaluate(exchange);
-            op.set(&mut exchange.response.headers, &value);
-        }
+        let lines = self.lines(exchange, &exchange.response.headers);
+        set(lines, &mut exchange.response.headers);
+    }
+
+    /// The lines that there will be, all decided by what `headers` holds now.
+    fn lines(&self, exchange: &Exchange, headers: &Headers) -> SmallVec<[Line<'_>; 4]> {
+        self.add.iter().filter_map(|op| op.line(exchange, headers)).collect()
+    }
+}
+
+/// A line to be, and whether it takes the place of others.
+struct Line<'a> {
+    name: &'a Name,
+    value: Vec<u8>,
+    replaces: bool,
+}
+
+/// What replaces comes before what is added, as in Envoy.
+fn set(lines: SmallVec<[Line<'_>; 4]>, headers: &mut Headers) {
+    for line in lines.iter().filter(|line| line.replaces) {
+        headers.set_name(line.name, &line.value);
+    }
+    for line in lines.iter().filter(|line| !line.replaces) {
+        headers.append_name(line.name, &line.value);
     }
 }
 
@@ -81,19 +101,16 @@ impl HeaderOp {
         value
     }
 
-    fn set(&self, headers: &mut Headers, value: &[u8]) {
-        if value.is_empty() && !self.keep_empty {
-            return;
-        }
-        let is_there = || headers.get_name(&self.name).is_some();
-        match self.action {
-            AppendAction::AppendOrAdd => headers.append_name(&self.name, value),
-            AppendAction::AddIfAbsent if is_there() => {}
-            AppendAction::AddIfAbsent => headers.append_name(&self.name, value),
-            AppendAction::OverwriteIfExists if !is_there() => {}
-            AppendAction::OverwriteOrAdd | AppendAction::OverwriteIfExists => {
-                headers.set_name(&self.name, value);
-            }
-        }
+    fn line(&self, exchange: &Exchange, headers: &Headers) -> Option<Line<'_>> {
+        let is_there = headers.get_name(&self.name).is_some();
+        let replaces = match self.action {
+            AppendAction::AddIfAbsent if is_there => return None,
+            AppendAction::OverwriteIfExists if !is_there => return None,
+            AppendAction::AppendOrAdd | AppendAction::AddIfAbsent => false,
+            AppendAction::OverwriteOrAdd | AppendAction::OverwriteIfExists => true,
+        };
+        let value = self.evaluate(exchange);
+        let is_wanted = self.keep_empty || !value.is_empty();
+        is_wanted.then_some(Line { name: &self.name, value, replaces })
     }
 }

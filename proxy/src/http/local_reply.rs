@@ -67,6 +67,13 @@ impl LocalReply {
         self
     }
 
+    /// Gives gRPC clients this status instead of that of the HTTP status.
+    #[must_use]
+    pub const fn with_grpc_status(mut self, status: u32) -> Self {
+        self.grpc_status = Some(status);
+        self
+    }
+
     /// Adds a header line.
     #[must_use]
     pub fn with_header(mut self, id: Id, value: impl Into<Cow<'static, [u8]>>) -> Self {
@@ -91,7 +98,7 @@ impl LocalReply {
             let status = self.grpc_status.unwrap_or_else(|| grpc_status(self.status));
             let mut number = itoa::Buffer::new();
             head.headers.append_id(Id::GRPC_STATUS, number.format(status).as_bytes());
-            if !self.body.is_empty() {
+            if !self.body.is_empty() && !exchange.request.is_head() {
                 head.headers.append_id(Id::GRPC_MESSAGE, &percent_encode(self.body.as_bytes()));
             }
         } else {
@@ -120,7 +127,7 @@ impl LocalReply {
 
 /// What a client gets when the last attempt failed.
 #[must_use]
-pub fn of_failure(failure: Failure) -> LocalReply {
+pub fn of_failure(failure: Failure, is_retried: bool) -> LocalReply {
     let kind = failure.kind;
     let reply = match kind {
         FailureKind::NoHealthyUpstream => {
@@ -138,8 +145,9 @@ pub fn of_failure(failure: Failure) -> LocalReply {
         _ => {
             let status = if kind == FailureKind::ProtocolError { 502 } else { 503 };
             let reason = kind.reset_reason();
+            let retried = if is_retried { "retried and the latest " } else { "" };
             let mut reply = LocalReply::new(status, "").with_body(format!(
-                "upstream connect error or disconnect/reset before headers. reset reason: {reason}"
+                "upstream connect error or disconnect/reset before headers. {retried}reset reason: {reason}"
             ));
             reply.details = reset_details(&failure, "before").into();
             if kind == FailureKind::Overflow {
@@ -209,7 +217,7 @@ mod tests {
     fn a_failure_names_its_reason_as_envoy_does() {
         let failure = Failure::of(FailureKind::ConnectFailure, CauseCode::ConnectRefused)
             .with_transport("delayed connect error: Connection refused");
-        let reply = of_failure(failure);
+        let reply = of_failure(failure, false);
         assert_eq!(reply.status, 503);
         assert_eq!(
             reply.body,
@@ -220,7 +228,7 @@ mod tests {
             "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
         );
         let garbage = Failure::of(FailureKind::ProtocolError, CauseCode::UpstreamProtocol);
-        assert_eq!(of_failure(garbage).status, 502);
+        assert_eq!(of_failure(garbage, false).status, 502);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::manager::{HttpConnectionManager, StripPort, Underscores};
 use super::path::Normalized;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
+use crate::telemetry::metrics::HttpStat;
 
 /// Makes a [`Normalize`].
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,12 @@ fn normalize(exchange: &mut Exchange) -> Result<(), LocalReply> {
     let is_upgrade = is_upgrade(&exchange.request);
     let head = exchange.request_mut();
     head.headers.join_lines(is_single);
+    if head.headers.has_token(Id::CONNECTION, "host") {
+        // What belongs to the client's connection goes no further, and this request with it.
+        exchange.closes_connection = true;
+        return Err(refuse("missing_host_header"));
+    }
+    let head = exchange.request_mut();
     if head.authority().is_none() {
         let default = manager.http1.default_host.as_bytes();
         if head.protocol != Protocol::Http10 || default.is_empty() {
@@ -87,6 +94,11 @@ fn normalize_path(
     manager: &HttpConnectionManager,
     head: &mut RequestHead,
 ) -> Result<(), LocalReply> {
+    let is_rooted = head.path().first().is_none_or(|first| *first == b'/');
+    if !is_rooted {
+        manager.stats.inc(HttpStat::downstream_rq_non_relative_path);
+        return Err(LocalReply::new(404, "absolute_path_rejected").because(CauseCode::BadRequest));
+    }
     if let Some(end) = memchr::memchr(b'#', head.path()) {
         if !manager.path_rules.strips_fragment {
             return Err(refuse("path_normalization_failed"));
@@ -97,7 +109,12 @@ fn normalize_path(
     let path = match manager.path_rules.apply(head.path()) {
         Normalized::Path(std::borrow::Cow::Borrowed(_)) => return Ok(()),
         Normalized::Path(std::borrow::Cow::Owned(path)) => path,
+        // A call of gRPC cannot follow.
+        Normalized::Redirect(_) if head.is_grpc() => {
+            return Err(refuse("path_normalization_failed"));
+        }
         Normalized::Redirect(path) => {
+            head.set_path(&path);
             return Err(
                 LocalReply::new(307, "path_normalization_failed").with_header(Id::LOCATION, path)
             );

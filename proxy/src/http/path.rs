@@ -139,6 +139,8 @@ fn unescape_slashes(route: &[u8]) -> Option<Vec<u8>> {
 fn canonical(route: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(route.len() + 8);
     let mut rest = route;
+    // Where the last percent sign stands that begins no escape.
+    let mut lone_percent = None;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         match escape_at(byte, tail) {
@@ -153,7 +155,18 @@ fn canonical(route: &[u8]) -> Option<Vec<u8>> {
                 decoded.push(b'%');
                 decoded.extend(hex(byte >> 4).into_iter().chain(hex(byte & 0xf)));
             }
+            None if byte == b'%' => {
+                lone_percent = Some(decoded.len());
+                decoded.push(byte);
+            }
             _ => decoded.push(byte),
+        }
+        // `%%32e` must not become `%2e`, which whoever decodes next takes for a dot: it becomes `%252e`.
+        if let Some(at) = lone_percent
+            && decoded.len() == at + 3
+            && decoded.get(at..).is_some_and(|text| escape(text).is_some())
+        {
+            decoded.splice(at..=at, *b"%25");
         }
     }
     Some(resolve(&decoded))
@@ -264,6 +277,13 @@ mod tests {
             ("/a/;/..;/b", "/a/b"),
             ("/x/a;..;/b", "/x/a;..;/b"),
             ("/a/..%3b/b", "/a/..%3b/b"),
+            ("/%%32e%%32e/a", "/%252e%252e/a"),
+            ("/%2%65%2e", "/%252e."),
+            ("/%%%32f", "/%%252f"),
+            ("/%a%61", "/%25aa"),
+            ("/%%32", "/%2"),
+            ("/%%67%2%2e", "/%g%2."),
+            ("/%25%32e", "/%252e"),
         ] {
             assert_eq!(path(rules, input), expected, "{input}");
         }
@@ -296,7 +316,7 @@ mod tests {
         let with = |escaped_slashes, normalize| PathRules {
             escaped_slashes,
             normalize,
-            merge_slashes: false,
+            ..PathRules::default()
         };
         assert_eq!(path(with(EscapedSlashes::Reject, true), "/a%5Cb"), "refused");
         assert_eq!(path(with(EscapedSlashes::Reject, true), "/a?x=%2f"), "/a?x=%2f");

@@ -26,12 +26,13 @@ pub fn random() -> [u8; LENGTH] {
     bits = bits & !(0xf << 76) | 4 << 76;
     bits = bits & !(0x3 << 62) | 0x2 << 62;
     let mut text = [b'-'; LENGTH];
-    let mut shift = 128;
-    for (place, byte) in text.iter_mut().enumerate() {
-        if !matches!(place, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            let digit = ((bits >> shift) & 0xf) as u32;
-            *byte = char::from_digit(digit, 16).map_or(b'0', |c| c as u8);
+    let mut places = text.iter_mut();
+    for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            places.next();
+        }
+        for (digit, place) in [byte >> 4, byte & 0xf].into_iter().zip(places.by_ref()) {
+            *place = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
         }
     }
     text

@@ -24,6 +24,7 @@ use super::manager::RouteSource;
 use super::normalize::is_upgrade;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
+use crate::telemetry::metrics::{CodeStats, VirtualClusterStats};
 use crate::worker;
 
 /// A compiled route configuration.
@@ -51,6 +52,17 @@ pub struct RouteEntry {
     pub overrides: Arc<FilterOverrides>,
     /// Policies of a route that forwards.
     pub forward: ForwardPolicy,
+    /// Counters of its own. (envoy: config.route.v3.Route.stat_prefix)
+    pub stats: Option<Box<RouteStats>>,
+}
+
+/// What a route with a `stat_prefix` counts.
+#[derive(Debug)]
+pub struct RouteStats {
+    /// Its answers and their times.
+    pub codes: CodeStats,
+    /// Its requests.
+    pub requests: VirtualClusterStats,
 }
 
 /// What one level of configuration does to heads.
@@ -319,6 +331,8 @@ pub fn apply_request_headers(exchange: &mut Exchange) {
 
 /// Applies what the route adds to and removes from the response, be it an upstream's or our own.
 pub fn apply_response_headers(exchange: &mut Exchange) {
+    // A value may say which code it goes with.
+    exchange.info.response_code = exchange.response.status;
     let Routing::Pinned(pinned) = &exchange.routing else { return };
     let pinned = pinned.clone();
     for level in pinned.levels() {

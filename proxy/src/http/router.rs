@@ -7,7 +7,7 @@
 use std::task::{Context, Poll};
 
 use outrigger_policy::head::{Id, RequestHead};
-use outrigger_policy::route::{self, Action, DirectResponse};
+use outrigger_policy::route::{self, Action, DirectResponse, PathRedirect};
 use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 use tower::{Layer, Service};
 
@@ -17,8 +17,8 @@ use super::route::{ForwardPolicy, NoRoute, Pinned, Routing, apply_request_header
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
-use crate::telemetry::metrics::RouterStat;
-use crate::upstream::{Plan, mirror};
+use crate::telemetry::metrics::{ClusterStat, RouterStat, VirtualClusterStat};
+use crate::upstream::{Cluster, Plan, mirror};
 use crate::worker;
 
 /// Makes a [`Router`].
@@ -89,15 +89,34 @@ fn route(exchange: &mut Exchange) -> Result<(), Answer> {
     match &pinned.entry().action {
         Action::Forward(_) => Ok(forward(exchange, &pinned)?),
         Action::Redirect(redirect) => {
-            exchange.manager.router_stats.inc(RouterStat::rq_redirect);
+            exchange.manager.router_stats.inc(RouterStat::rq_direct_response);
             let rule = &pinned.route.matcher.path;
             let reply = LocalReply::new(redirect.code as u16, "direct_response");
-            Err(Answer::Reply(match redirect.location(&exchange.request, rule) {
-                Some(location) => reply.with_header(Id::LOCATION, location),
+            let location = redirect.location(&exchange.request, rule);
+            Err(Answer::Reply(match location {
+                Some(location) => {
+                    if matches!(redirect.path, PathRedirect::Rewrite(_)) {
+                        show_new_path(exchange.request_mut(), &location);
+                    }
+                    reply.with_header(Id::LOCATION, location)
+                }
                 None => reply,
             }))
         }
         Action::DirectResponse(_) => Err(Answer::Direct),
+    }
+}
+
+/// What is said of a redirected request is said of its new path, and the old one is kept for logs, as in Envoy.
+fn show_new_path(head: &mut RequestHead, location: &[u8]) {
+    let Some(scheme) = memchr::memmem::find(location, b"://") else { return };
+    let rest = location.get(scheme + 3..).unwrap_or_default();
+    let Some(slash) = memchr::memchr(b'/', rest) else { return };
+    let path = rest.get(slash..).unwrap_or_default();
+    if path != head.path() {
+        let old = head.path().to_vec();
+        head.headers.set(Id::X_ENVOY_ORIGINAL_PATH, &old);
+        head.set_path(path);
     }
 }
 
@@ -109,7 +128,7 @@ fn no_route(exchange: &Exchange, why: &NoRoute) -> LocalReply {
     };
     match why {
         NoRoute::TlsRequired => {
-            stats.inc(RouterStat::rq_redirect);
+            stats.inc(RouterStat::rq_direct_response);
             let reply = LocalReply::new(301, "direct_response");
             match route::https_location(&exchange.request) {
                 Some(location) => reply.with_header(Id::LOCATION, location),
@@ -135,6 +154,9 @@ fn direct_response(exchange: &mut Exchange) {
         reply = reply.with_header(Id::LOCATION, location);
     }
     // A body of configuration is bytes, and a local reply's is text: it is put in afterwards.
+    if exchange.request.is_grpc() {
+        reply = reply.with_body(String::from_utf8_lossy(response.body()).into_owned());
+    }
     reply.answer(exchange);
     if !response.body().is_empty() && !exchange.request.is_grpc() {
         let headers = &mut exchange.response.headers;
@@ -162,17 +184,38 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
             .with_flag(ResponseFlag::NoClusterFound)
             .because(Cause::about(CauseCode::ClusterNotFound, &name)));
     };
+    if cluster.settings.maintenance.is_some_and(|share| share.holds(exchange.random)) {
+        return Err(maintenance(&cluster));
+    }
+    if let Some(stats) = &pinned.entry().stats {
+        stats.requests.inc(VirtualClusterStat::upstream_rq_total);
+    }
     let options = exchange.manager.router;
     let timeouts = policy.timeouts.resolve(exchange.request_mut(), options);
     let retry = policy.retry.begin(exchange.request_mut());
     exchange.progress.set_route_timeout(timeouts.route());
+    let headers = &mut exchange.request_mut().headers;
+    headers.remove(Id::X_ENVOY_UPSTREAM_ALT_STAT_NAME);
+    let times_out_quietly = headers.remove(Id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE);
     apply_request_headers(exchange);
     rewrite(exchange.request_mut(), pinned, policy);
     let is_upgrade = is_upgrade(&exchange.request);
     let mut plan = Plan::new(cluster, pinned.route.clone(), timeouts, retry, is_upgrade);
+    plan.times_out_quietly = times_out_quietly;
     mirror::start(exchange, &mut plan, &policy.mirrors);
     exchange.plan = Some(Box::new(plan));
     Ok(())
+}
+
+fn maintenance(cluster: &Cluster) -> LocalReply {
+    let stats = &cluster.counters.stats;
+    stats.inc(ClusterStat::upstream_rq_maintenance_mode);
+    stats.completed(503);
+    LocalReply::new(503, "maintenance_mode")
+        .with_body("maintenance mode")
+        .with_header(Id::X_ENVOY_OVERLOADED, b"true".as_slice())
+        .with_flag(ResponseFlag::UpstreamOverflow)
+        .because(Cause::about(CauseCode::Maintenance, &cluster.name))
 }
 
 /// The host is rewritten from the original path, so it comes first. That of a weighted cluster is to the route's rewrite as if the
@@ -269,6 +312,7 @@ mod tests {
                 path_rewrite: Some(PathRewrite::Prefix(b"/n".as_slice().into())),
                 ..ForwardPolicy::default()
             },
+            stats: None,
         };
         let matcher = RouteMatch::on(PathRule::Prefix(PathText::new("/p", true)));
         let route = Arc::new(Route { name: String::new(), matcher, payload: entry });

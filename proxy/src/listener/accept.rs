@@ -264,13 +264,14 @@ impl Arrival {
         }
         match &chain.terminal {
             Terminal::Http(_) => {
-                let name = listener.name.clone();
-                let direction = listener.direction;
-                if let Some(http_chain) = HttpChain::new(name, direction, chain.clone(), drain) {
+                if let Some(http_chain) = HttpChain::new(&listener, chain.clone(), drain) {
                     http::serve(io, connection, http_chain).await;
                 }
             }
             Terminal::Tcp(proxy) => network::tcp_proxy::serve(io, connection, proxy.clone()).await,
+            Terminal::Direct(response) => {
+                network::direct_response::serve(io, connection, response.clone()).await;
+            }
         }
     }
 
@@ -336,6 +337,9 @@ async fn secure(
     match tokio::time::timeout(timeout, tls.accept(stream)).await {
         Ok(Ok((io, info))) => {
             listener.tls_stats.inc(TlsStat::handshake);
+            for parameter in info.parameters.into_iter().flatten() {
+                listener.tls_stats.negotiated(parameter);
+            }
             if info.peer.is_none() {
                 listener.tls_stats.inc(TlsStat::no_certificate);
             }

@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::net::is_loopback;
+
 /// Where a connection must come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceType {
@@ -234,7 +236,7 @@ impl Level {
 /// True for a client on this host.
 fn is_local(facts: &Facts<'_>) -> bool {
     let Some(source) = facts.source.map(|address| address.ip()) else { return true };
-    source.is_loopback() || facts.destination.is_some_and(|address| address.ip() == source)
+    is_loopback(source) || facts.destination.is_some_and(|address| address.ip() == source)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use outrigger_policy::head::Protocol;
 use tokio::time::{Instant, Sleep};
 
 use super::drain::{DrainState, DrainTicket, Phase};
-use super::listener::{Direction, FilterChain, Terminal};
+use super::listener::{Direction, FilterChain, Listener, Terminal};
 use crate::http::HttpConnectionManager;
 use crate::telemetry::metrics::{HttpStat, HttpStats};
 use crate::worker;
@@ -30,8 +30,12 @@ pub struct HttpChain {
     drain: Arc<DrainState>,
     ticket: DrainTicket,
     started: Instant,
-    /// Until the connection has lived for as long as it may.
+    /// Until the connection has lived for as long as it may; then until clients that were told have had time to leave.
     life: RefCell<Option<std::pin::Pin<Box<Sleep>>>>,
+    /// It has lived for as long as it may.
+    is_overdue: Cell<bool>,
+    /// Nothing but a change of its listener makes it leave. (envoy: Listener.DrainType.MODIFY_ONLY)
+    drains_on_changes_only: bool,
     traffic: Cell<(u64, u64)>,
 }
 
@@ -39,8 +43,7 @@ impl HttpChain {
     /// A connection that took `chain`; `None` if the chain is not for HTTP.
     #[must_use]
     pub fn new(
-        listener: Arc<str>,
-        direction: Direction,
+        listener: &Listener,
         chain: Arc<FilterChain>,
         drain: Arc<DrainState>,
     ) -> Option<Self> {
@@ -48,8 +51,8 @@ impl HttpChain {
         let manager = manager.clone();
         let life = manager.timeouts.max_connection_duration;
         Some(Self {
-            listener,
-            is_inbound: direction == Direction::Inbound,
+            listener: listener.name.clone(),
+            is_inbound: listener.direction == Direction::Inbound,
             generation: Cell::new(worker::snapshot(|snapshot| snapshot.generation)),
             chain: RefCell::new(chain),
             manager: RefCell::new(manager),
@@ -58,6 +61,8 @@ impl HttpChain {
             ticket: DrainTicket::new(),
             started: Instant::now(),
             life: RefCell::new(life.map(|life| Box::pin(tokio::time::sleep(life)))),
+            is_overdue: Cell::new(false),
+            drains_on_changes_only: listener.drains_on_changes_only,
             traffic: Cell::new((0, 0)),
         })
     }
@@ -98,8 +103,15 @@ impl HttpChain {
     }
 
     fn phase(&self) -> Phase {
-        let phase = self.drain.phase(self.is_inbound);
-        if self.is_orphan.get() { phase.max(Phase::Draining) } else { phase }
+        let mut phase = self.drain.phase(self.is_inbound);
+        if self.drains_on_changes_only && phase < Phase::Ending {
+            phase = Phase::default();
+        }
+        if self.is_orphan.get() || self.is_overdue.get() {
+            phase.max(Phase::Draining)
+        } else {
+            phase
+        }
     }
 
     /// True if the client has to be told to leave.
@@ -124,10 +136,17 @@ impl HttpChain {
         if self.phase() == Phase::Ending {
             return Poll::Ready(());
         }
-        match &mut *self.life.borrow_mut() {
-            Some(life) => life.as_mut().poll(cx),
-            None => Poll::Pending,
+        let life = &mut *self.life.borrow_mut();
+        let Some(sleep) = life else { return Poll::Pending };
+        if sleep.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
         }
+        if self.is_overdue.replace(true) {
+            return Poll::Ready(());
+        }
+        self.stats().inc(HttpStat::downstream_cx_max_duration_reached);
+        sleep.as_mut().reset(Instant::now() + self.manager().timeouts.drain);
+        sleep.as_mut().poll(cx)
     }
 
     /// Counts bytes read and written, given as totals of the connection.
@@ -157,9 +176,29 @@ pub struct ConnectionGuard {
     protocol: Protocol,
     is_tls: bool,
     started: Instant,
+    ended: Cell<Ended>,
+}
+
+/// Who has ended a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// This proxy.
+    #[default]
+    ByUs,
+    /// The client.
+    ByClient,
+    /// This proxy, in the middle of a request.
+    ByUsWithRequest,
+    /// The client, in the middle of a request.
+    ByClientWithRequest,
 }
 
 impl ConnectionGuard {
+    /// Says who has ended the connection; without a word it was this proxy.
+    pub fn ended(&self, by: Ended) {
+        self.ended.set(by);
+    }
+
     fn new(stats: HttpStats, protocol: Protocol, is_tls: bool, started: Instant) -> Self {
         stats.inc(HttpStat::downstream_cx_total);
         stats.up(HttpStat::downstream_cx_active);
@@ -174,7 +213,7 @@ impl ConnectionGuard {
             stats.inc(HttpStat::downstream_cx_ssl_total);
             stats.up(HttpStat::downstream_cx_ssl_active);
         }
-        Self { stats, protocol, is_tls, started }
+        Self { stats, protocol, is_tls, started, ended: Cell::default() }
     }
 }
 
@@ -183,6 +222,19 @@ impl Drop for ConnectionGuard {
         let stats = &self.stats;
         stats.down(HttpStat::downstream_cx_active);
         stats.inc(HttpStat::downstream_cx_destroy);
+        stats.inc(match self.ended.get() {
+            Ended::ByUs | Ended::ByUsWithRequest => HttpStat::downstream_cx_destroy_local,
+            Ended::ByClient | Ended::ByClientWithRequest => HttpStat::downstream_cx_destroy_remote,
+        });
+        let with_request = match self.ended.get() {
+            Ended::ByUs | Ended::ByClient => None,
+            Ended::ByUsWithRequest => Some(HttpStat::downstream_cx_destroy_local_active_rq),
+            Ended::ByClientWithRequest => Some(HttpStat::downstream_cx_destroy_remote_active_rq),
+        };
+        if let Some(stat) = with_request {
+            stats.inc(HttpStat::downstream_cx_destroy_active_rq);
+            stats.inc(stat);
+        }
         stats.down(if self.protocol == Protocol::Http2 {
             HttpStat::downstream_cx_http2_active
         } else {

@@ -66,6 +66,8 @@ pub struct Listener {
     pub inspect_timeout: Option<Duration>,
     /// Go on without their answer after that. (envoy: continue_on_listener_filters_timeout)
     pub continue_on_timeout: bool,
+    /// Connections stay when the process drains. (envoy: DrainType.MODIFY_ONLY)
+    pub drains_on_changes_only: bool,
     /// Logs of connections that no chain took. (envoy: access_log)
     pub access_log: Arc<AccessLog>,
     /// Connections at once; `None` for no limit.
@@ -111,9 +113,16 @@ pub enum Terminal {
     Http(Arc<HttpConnectionManager>),
     /// Bytes.
     Tcp(Arc<TcpProxy>),
+    /// The same answer for all.
+    Direct(Arc<[u8]>),
 }
 
 impl Listener {
+    /// Every chain, the default one last.
+    pub fn all_chains(&self) -> impl Iterator<Item = &Arc<FilterChain>> {
+        self.chains.iter().chain(&self.default_chain)
+    }
+
     /// The filter chain for a connection.
     #[must_use]
     pub fn chain(&self, facts: &Facts<'_>) -> Option<&Arc<FilterChain>> {

@@ -16,7 +16,7 @@ pub mod predicate;
 pub use accept::{Accepted, ListenSocket, ListenTask, serve};
 pub use connection::Connection;
 pub use drain::wake_connections;
-pub use http_chain::HttpChain;
+pub use http_chain::{Ended, HttpChain};
 pub use listener::{Bind, Direction, FilterChain, Listener, ServerTransport, Terminal};
 pub use manager::{BindError, ListenerManager};
 

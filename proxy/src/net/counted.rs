@@ -21,6 +21,11 @@ impl Traffic {
         (self.received.replace(0), self.sent.replace(0))
     }
 
+    /// Counts bytes that were read before.
+    pub fn add_received(&self, bytes: usize) {
+        self.received.set(self.received.get() + bytes as u64);
+    }
+
     /// The bytes so far.
     #[must_use]
     pub const fn total(&self) -> (u64, u64) {

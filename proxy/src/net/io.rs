@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -29,6 +30,13 @@ impl Stream {
         match &self.socket {
             Socket::Tcp(socket) => Some(socket),
             Socket::Unix(_) => None,
+        }
+    }
+
+    /// Lets the peer see a reset when this is closed, instead of an orderly end.
+    pub fn abort_on_close(&self) {
+        if let Socket::Tcp(socket) = &self.socket {
+            let _ = SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 
@@ -75,9 +83,9 @@ pub enum Io {
     /// Plain.
     Plain(Stream),
     /// TLS, this end the server.
-    ServerTls(Box<tokio_rustls::server::TlsStream<Stream>>),
+    ServerTls(Box<crate::tls::ServerStream<Stream>>),
     /// TLS, this end the client.
-    ClientTls(Box<tokio_rustls::client::TlsStream<Stream>>),
+    ClientTls(Box<crate::tls::ClientStream<Stream>>),
 }
 
 impl Io {

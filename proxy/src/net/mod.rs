@@ -3,11 +3,13 @@
 mod address;
 mod counted;
 mod io;
+mod own;
 mod scratch;
 mod sniff;
 
 pub use address::Address;
 pub use counted::{Counted, Traffic};
 pub use io::{Io, Stream};
+pub use own::{is_loopback, own_address, settle_own_address};
 pub use scratch::with_scratch;
 pub use sniff::Sniffed;

@@ -14,6 +14,9 @@ pub fn count(exchange: &Exchange, plan: &Plan, status: u16, is_canary: bool) {
     counters.stats.completed(status);
     let origin = if exchange.is_internal { counters.internal() } else { counters.external() };
     origin.completed(status);
+    if let Some(stats) = &plan.route.payload.stats {
+        stats.codes.completed(status);
+    }
     if is_canary {
         counters.canary().completed(status);
     }
@@ -46,4 +49,7 @@ pub fn close(exchange: &Exchange) {
     counters.stats.record(ClusterStat::upstream_rq_time, took);
     let origin = if exchange.is_internal { counters.internal() } else { counters.external() };
     origin.record(CodeStat::upstream_rq_time, took);
+    if let Some(stats) = &plan.route.payload.stats {
+        stats.codes.record(CodeStat::upstream_rq_time, took);
+    }
 }

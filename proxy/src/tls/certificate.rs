@@ -32,6 +32,7 @@ pub struct Certificate {
     pub(super) server_names: Arc<[Box<str>]>,
     pub(super) local: LocalCertificate,
     valid_until: i64,
+    pub(super) path: Arc<str>,
 }
 
 impl std::fmt::Debug for Certificate {
@@ -73,7 +74,14 @@ impl Certificate {
                 subject: rfc2253(parsed.subject()).into(),
             },
             valid_until: parsed.validity().not_after.timestamp(),
+            path: Arc::default(),
         })
+    }
+
+    /// Says which file the chain came from.
+    #[must_use]
+    pub fn from_path(self, path: &str) -> Self {
+        Self { path: path.into(), ..self }
     }
 
     /// Seconds since 1970 until which it is valid.

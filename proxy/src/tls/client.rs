@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::{ResolvesClientCert, Resumption};
@@ -10,9 +10,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
-use super::CommonSpec;
 use super::certificate::{Certificate, TlsError};
 use super::verify::{NameCheck, Verifier};
+use super::{CommonSpec, InUse};
 use crate::net::{Io, Stream};
 
 /// Hosts whose sessions are kept for a quick second handshake.
@@ -61,12 +61,25 @@ pub struct PeerName<'a> {
     pub hostname: &'a str,
 }
 
+/// What will be spoken through TLS, if that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// A client's side, compiled.
 #[derive(Debug)]
 pub struct ClientTls {
+    in_use: InUse,
     config: Arc<ClientConfig>,
     /// For connections whose name a request brings, if that is checked.
     requested: Option<Arc<ClientConfig>>,
+    /// The same with ALPN of the protocol that will be spoken, where the configuration names none: plain, then requested, for HTTP/1 and
+    /// HTTP/2.
+    with_alpn: [[OnceLock<Arc<ClientConfig>>; 2]; 2],
     sni: Option<ServerName<'static>>,
     sni_from_hostname: bool,
 }
@@ -98,18 +111,27 @@ impl ClientTls {
         };
         let check = if spec.validates_sni { NameCheck::Instead } else { NameCheck::None };
         let requested = spec.validates_requested && !spec.validates_sni;
-        let sni = match &*spec.sni {
-            "" => None,
-            name => {
-                Some(server_name(name).ok_or_else(|| TlsError(format!("invalid sni '{name}'")))?)
-            }
-        };
+        let sni =
+            match &*spec.sni {
+                "" => None,
+                name => Some(server_name(name).ok_or_else(|| {
+                    TlsError(format!("'{}' is no server name", name.escape_debug()))
+                })?),
+            };
         Ok(Self {
+            in_use: common.in_use(),
             config: compile(check)?,
             requested: if requested { Some(compile(NameCheck::Also)?) } else { None },
+            with_alpn: Default::default(),
             sni,
             sni_from_hostname: spec.sni_from_hostname,
         })
+    }
+
+    /// The certificates in use.
+    #[must_use]
+    pub const fn in_use(&self) -> &InUse {
+        &self.in_use
     }
 
     /// Performs the handshake within `timeout`.
@@ -120,6 +142,7 @@ impl ClientTls {
         &self,
         stream: Stream,
         peer: PeerName<'_>,
+        spoken: Option<Spoken>,
         timeout: Duration,
     ) -> io::Result<Io> {
         let (name, config) = match peer.requested {
@@ -133,11 +156,35 @@ impl ClientTls {
             None => (self.configured_name(peer.hostname), &self.config),
         };
         let name = name.unwrap_or_else(unnamed);
+        let config = self.offering(config, peer.requested.is_some(), spoken);
         let handshake = TlsConnector::from(config.clone()).connect(name, stream);
         let tls = tokio::time::timeout(timeout, handshake)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(Io::ClientTls(Box::new(tls)))
+    }
+
+    /// The configuration with ALPN for what will be spoken, unless it has its own. (envoy: `fallbackApplicationProtocols`)
+    fn offering<'a>(
+        &'a self,
+        config: &'a Arc<ClientConfig>,
+        is_requested: bool,
+        spoken: Option<Spoken>,
+    ) -> &'a Arc<ClientConfig> {
+        let Some(spoken) = spoken.filter(|_| config.alpn_protocols.is_empty()) else {
+            return config;
+        };
+        let [plain, requested] = &self.with_alpn;
+        let [http1, http2] = if is_requested { requested } else { plain };
+        let (place, protocol) = match spoken {
+            Spoken::Http1 => (http1, b"http/1.1".as_slice()),
+            Spoken::Http2 => (http2, b"h2".as_slice()),
+        };
+        place.get_or_init(|| {
+            let mut config = (**config).clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(config)
+        })
     }
 
     fn configured_name(&self, hostname: &str) -> Option<ServerName<'static>> {

@@ -8,7 +8,9 @@ use outrigger_policy::authz::PeerIdentity;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::der::{serial_of, sha256};
 use super::names::{Names, rfc2253};
+use crate::telemetry::metrics::TlsParameter;
 
 /// A handshake's outcome.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub struct TlsInfo {
     pub version: &'static str,
     /// The cipher suite's name as OpenSSL spells it.
     pub cipher: &'static str,
+    /// Version, cipher suite and key exchange group, as they are counted.
+    pub parameters: [Option<TlsParameter>; 3],
     /// The protocol that ALPN chose.
     pub alpn: Option<Box<str>>,
     /// URIs of our own certificate.
@@ -70,11 +74,8 @@ impl PeerCertificate {
     pub(super) fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let leaf = chain.first()?;
         let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
         let subject: Box<str> = rfc2253(certificate.subject()).into();
         let names = Names::of(&certificate);
-        let serial = certificate.raw_serial();
-        let zeros = serial.iter().take_while(|byte| **byte == 0).count();
         Some(Self {
             identity: PeerIdentity {
                 uri_sans: names.uris.into(),
@@ -85,8 +86,8 @@ impl PeerCertificate {
             ip_sans: names.ips.into(),
             subject,
             issuer: rfc2253(certificate.issuer()).into(),
-            serial: hex(serial.get(zeros..).unwrap_or_default()).into(),
-            sha256: hex(digest.as_ref()).into(),
+            serial: serial_of(&certificate).into(),
+            sha256: sha256(leaf).into(),
             valid_from: certificate.validity().not_before.timestamp(),
             valid_until: certificate.validity().not_after.timestamp(),
             chain: chain.iter().map(|der| der.to_vec()).collect(),
@@ -105,13 +106,6 @@ impl PeerCertificate {
         let chain: String = self.chain.iter().map(|der| pem(der)).collect();
         url_encode(&chain)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 fn pem(der: &[u8]) -> String {

@@ -6,12 +6,14 @@
 mod certificate;
 mod choice;
 mod client;
+pub mod der;
 mod info;
 mod names;
 mod parameters;
 mod roots;
 mod san;
 mod server;
+mod shown;
 mod tickets;
 mod verify;
 
@@ -19,13 +21,19 @@ mod verify;
 mod tests;
 
 pub use certificate::{Certificate, TlsError};
-pub use client::{ClientSpec, ClientTls, PeerName};
+pub use client::{ClientSpec, ClientTls, PeerName, Spoken};
 pub use info::{PeerCertificate, TlsInfo};
 pub use parameters::{Parameters, Version, groups_named, suites_named};
 pub use roots::Roots;
 pub use san::{SanKind, SanMatcher};
 pub use server::{ServerSpec, ServerTls};
+pub use shown::{InUse, Shown};
 pub use verify::{Validation, VerifyFailure, verify_failure};
+
+/// The stream of a server.
+pub type ServerStream<S> = tokio_rustls::server::TlsStream<S>;
+/// The stream of a client.
+pub type ClientStream<S> = tokio_rustls::client::TlsStream<S>;
 
 /// What one side of a connection is.
 #[derive(Clone, Debug, Default)]
@@ -39,4 +47,11 @@ pub struct CommonSpec {
     pub alpn: Vec<Vec<u8>>,
     /// Versions, cipher suites and key exchanges.
     pub parameters: Parameters,
+}
+
+impl CommonSpec {
+    fn in_use(&self) -> InUse {
+        let roots = self.validation.as_ref().and_then(|validation| validation.roots.clone());
+        InUse { roots, certificates: self.certificates.clone() }
+    }
 }

@@ -18,7 +18,7 @@ use super::certificate::{TlsError, certificates_of};
 
 /// Roots. Cloning is cheap.
 #[derive(Clone)]
-pub struct Roots(Arc<Inner>);
+pub struct Roots(Arc<Inner>, Arc<str>);
 
 struct Inner {
     anchors: Vec<TrustAnchor<'static>>,
@@ -64,7 +64,23 @@ impl Roots {
         if roots.anchors.is_empty() {
             return Err(TlsError("holds no certificate that can be trusted".to_owned()));
         }
-        Ok(Self(Arc::new(roots)))
+        Ok(Self(Arc::new(roots), Arc::default()))
+    }
+
+    /// Says which file they came from.
+    #[must_use]
+    pub fn from_path(self, path: &str) -> Self {
+        Self(self.0, path.into())
+    }
+
+    /// The file that they came from.
+    pub(super) const fn path(&self) -> &Arc<str> {
+        &self.1
+    }
+
+    /// The first of them.
+    pub(super) fn first(&self) -> Option<&CertificateDer<'static>> {
+        self.0.certificates.first()
     }
 
     /// Seconds since 1970 until which all of them are valid.

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::SupportedKxGroup;
 use rustls::server::Acceptor;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
+use tokio::io::AsyncReadExt;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::certificate::{Certificate, TlsError};
+use super::certificate::TlsError;
 use super::info::PeerCertificate;
 use super::parameters::name_of;
 use super::verify::Verifier;
-use super::{CommonSpec, TlsInfo, choice, tickets};
+use super::{CommonSpec, InUse, TlsInfo, choice, tickets};
 use crate::net::{Io, Stream};
+use crate::telemetry::metrics::TlsParameter;
+
+/// The type of the first record. (RFC 8446 §5.1)
+const HANDSHAKE_RECORD: u8 = 22;
 
 /// A server's side, as configured.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a field of Envoy's message")]
 pub struct ServerSpec {
     /// What both sides have.
     pub common: CommonSpec,
@@ -48,7 +53,7 @@ impl Default for ServerSpec {
 /// A server's side, compiled.
 #[derive(Debug)]
 pub struct ServerTls {
-    certificates: Vec<Certificate>,
+    in_use: InUse,
     /// For each certificate.
     configs: Vec<Configs>,
     suites: Vec<SupportedCipherSuite>,
@@ -104,23 +109,34 @@ impl ServerTls {
         });
         Ok(Self {
             configs: configs.collect::<Result<_, TlsError>>()?,
-            certificates: common.certificates.clone(),
+            in_use: common.in_use(),
             suites: provider.cipher_suites.clone(),
             scans_all_certificates: spec.scans_all_certificates,
         })
+    }
+
+    /// The certificates in use.
+    #[must_use]
+    pub const fn in_use(&self) -> &InUse {
+        &self.in_use
     }
 
     /// Performs the handshake.
     ///
     /// # Errors
     /// Whatever ends the handshake; rustls' reason is inside the error.
-    pub async fn accept(&self, stream: Stream) -> std::io::Result<(Io, TlsInfo)> {
+    pub async fn accept(&self, mut stream: Stream) -> std::io::Result<(Io, TlsInfo)> {
+        expect_handshake(&mut stream).await?;
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
-        let chosen =
-            choice::choose(&self.certificates, &self.suites, &hello, self.scans_all_certificates);
+        let chosen = choice::choose(
+            &self.in_use.certificates,
+            &self.suites,
+            &hello,
+            self.scans_all_certificates,
+        );
         let (Some(configs), Some(certificate)) =
-            (self.configs.get(chosen), self.certificates.get(chosen))
+            (self.configs.get(chosen), self.in_use.certificates.get(chosen))
         else {
             return Err(std::io::ErrorKind::InvalidInput.into());
         };
@@ -135,10 +151,17 @@ impl ServerTls {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         };
+        let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+        let group = session.negotiated_key_exchange_group().map(SupportedKxGroup::name);
         let local = certificate.local.clone();
         let info = TlsInfo {
             version,
-            cipher: session.negotiated_cipher_suite().map_or("", |suite| name_of(suite.suite())),
+            cipher: suite.map_or("", name_of),
+            parameters: [
+                session.protocol_version().map(|version| TlsParameter::Version(version.into())),
+                suite.map(|suite| TlsParameter::Cipher(suite.into())),
+                group.map(|group| TlsParameter::Group(group.into())),
+            ],
             alpn: session.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into()),
             local_uris: local.uris,
             local_dns: local.dns,
@@ -148,4 +171,14 @@ impl ServerTls {
         };
         Ok((Io::ServerTls(Box::new(tls)), info))
     }
+}
+
+/// Turns away what does not begin as TLS does, without a word of TLS.
+async fn expect_handshake(stream: &mut Stream) -> std::io::Result<()> {
+    let first = stream.read_u8().await?;
+    if first != HANDSHAKE_RECORD {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    stream.unread(&[first]);
+    Ok(())
 }

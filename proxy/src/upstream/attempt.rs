@@ -231,6 +231,13 @@ impl Future for Exchanging {
                         Ok(head) => head,
                         Err(failure) => {
                             let is_unsent = stream.is_unsent();
+                            if failure.kind == FailureKind::ProtocolError {
+                                let stats = &this.attempt.cluster.counters.stats;
+                                stats.inc(ClusterStat::upstream_cx_protocol_error);
+                            }
+                            if let Some((stream, active)) = running.take() {
+                                stream.finish(&active);
+                            }
                             this.state = State::Done;
                             return Poll::Ready(Err(if is_unsent {
                                 failure.unsent()
@@ -298,6 +305,7 @@ impl Attempt {
                 let limits = ResponseLimits {
                     head_bytes: http.max_response_head_bytes,
                     headers: http.max_response_headers,
+                    trailers: http.enable_trailers,
                 };
                 let pool::Http1Connection { codec, meta } = *connection;
                 let stream =

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::attempt::HostGuard;
-use super::pool::{ActiveRequest, Http1Connection, Http2Lease, Meta};
+use super::pool::{ActiveRequest, Ended, Http1Connection, Http2Lease, Meta};
 use crate::body::PollFrame;
 use crate::failure::Failure;
 use crate::http::codec::{http1, http2};
@@ -75,7 +75,12 @@ impl UpstreamStream {
     pub fn finish(self, active: &ActiveRequest) {
         match self {
             Self::Http1(stream, meta) => {
+                let with_request = !(stream.is_end() && stream.is_request_sent());
+                meta.ended(Ended { by_host: stream.is_closed(), with_request });
                 let (codec, is_clean) = stream.finish();
+                if is_clean {
+                    meta.ended(Ended::default());
+                }
                 let connection = Box::new(Http1Connection { codec, meta });
                 active.pool().give_back(connection, is_clean);
             }

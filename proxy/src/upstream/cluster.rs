@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use outrigger_policy::breaker::CircuitBreakers;
+use outrigger_policy::breaker::{CircuitBreakers, RoutingPriority};
+use outrigger_policy::fraction::Fraction;
 use outrigger_policy::lb::Settings;
 
 use super::counters::ClusterCounters;
@@ -17,7 +18,7 @@ use super::metadata::Metadata;
 use super::outlier::Outliers;
 use super::requested_name::RequestedName;
 use super::transport::Transports;
-use crate::telemetry::metrics::ClusterStat;
+use crate::telemetry::metrics::{ClusterStat, RemainingStat, breaker_gauges};
 
 /// Which HTTP is spoken to the hosts. (envoy: HttpProtocolOptions.upstream_protocol_options)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,26 @@ pub struct HttpSettings {
     pub requested_name: Option<RequestedName>,
 }
 
+impl Default for HttpSettings {
+    /// What holds where the configuration says nothing. Windows are smaller than Envoy's 16 MiB, which are memory for a hostile peer to fill.
+    fn default() -> Self {
+        Self {
+            version: HttpVersion::default(),
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_connection_duration: None,
+            max_requests_per_connection: 0,
+            max_stream_duration: None,
+            max_response_headers: 100,
+            max_response_head_bytes: 80 * 1024,
+            max_concurrent_streams: 1024,
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            enable_trailers: false,
+            requested_name: None,
+        }
+    }
+}
+
 /// TCP keepalive of upstream connections. (envoy: config.core.v3.TcpKeepalive)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpKeepalive {
@@ -74,6 +95,9 @@ pub struct TcpKeepalive {
 /// What a cluster is made of, besides its hosts.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
+    /// Share of requests that are refused because somebody has switched the cluster off. (envoy: runtime
+    /// `upstream.maintenance_mode.NAME`)
+    pub maintenance: Option<Fraction>,
     /// Until a connection is up, TLS included. (envoy: connect_timeout)
     pub connect_timeout: Duration,
     /// Load balancing.
@@ -93,6 +117,28 @@ pub struct ClusterSettings {
     pub observability_name: Arc<str>,
     /// What the control plane says of the cluster.
     pub metadata: Arc<Metadata>,
+    /// Priorities whose breakers tell how much is left. (envoy: CircuitBreakers.Thresholds.track_remaining)
+    pub tracks_remaining: Vec<RoutingPriority>,
+}
+
+impl ClusterSettings {
+    /// Settings without any of the configuration, with these transports.
+    #[must_use]
+    pub fn new(observability_name: Arc<str>, transports: Transports) -> Self {
+        Self {
+            maintenance: None,
+            connect_timeout: Duration::from_secs(5),
+            balancing: Settings::default(),
+            http: HttpSettings::default(),
+            transports,
+            buffer_limit_bytes: 1024 * 1024,
+            bind_addresses: Vec::new(),
+            keepalive: None,
+            observability_name,
+            metadata: Arc::default(),
+            tracks_remaining: Vec::new(),
+        }
+    }
 }
 
 /// A cluster.
@@ -210,8 +256,26 @@ impl Cluster {
     pub fn is_starving(&self) -> bool {
         self.starving.load(Ordering::Acquire) != 0
     }
-}
-impl Cluster {
-    /// x
-    pub fn publish_gauges(&self) {}
+
+    /// Brings gauges up to date that nobody keeps while there is no reader: those of the limits.
+    pub fn publish_gauges(&self) {
+        for priority in [RoutingPriority::Default, RoutingPriority::High] {
+            let now = self.breakers.of(priority).gauges();
+            let of = breaker_gauges(priority == RoutingPriority::High);
+            let stats = &self.counters.stats;
+            stats.set(of.cx_open, u64::from(now.cx_open));
+            stats.set(of.rq_open, u64::from(now.rq_open));
+            stats.set(of.rq_pending_open, u64::from(now.rq_pending_open));
+            stats.set(of.rq_retry_open, u64::from(now.rq_retry_open));
+            if self.settings.tracks_remaining.contains(&priority) {
+                let stats = self.counters.remaining(priority);
+                stats.set(RemainingStat::remaining_cx, u64::from(now.remaining_cx));
+                // There is no limit on pools.
+                stats.set(RemainingStat::remaining_cx_pools, u64::from(u32::MAX));
+                stats.set(RemainingStat::remaining_pending, u64::from(now.remaining_pending));
+                stats.set(RemainingStat::remaining_retries, u64::from(now.remaining_retries));
+                stats.set(RemainingStat::remaining_rq, u64::from(now.remaining_rq));
+            }
+        }
+    }
 }

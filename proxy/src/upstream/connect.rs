@@ -13,7 +13,7 @@ use super::transport::Transport;
 use crate::failure::{Failure, FailureKind};
 use crate::net::{Address, Io, Stream};
 use crate::telemetry::metrics::{ClusterStat, TlsStat};
-use crate::tls::{PeerName, VerifyFailure, verify_failure};
+use crate::tls::{PeerName, Spoken, VerifyFailure, verify_failure};
 
 /// A connection that is up.
 #[derive(Debug)]
@@ -32,18 +32,17 @@ pub async fn connect(
     cluster: &Cluster,
     host: &Host,
     requested: Option<&str>,
+    spoken: Option<Spoken>,
 ) -> Result<Connected, Failure> {
     let timeout = cluster.settings.connect_timeout;
     let deadline = Instant::now() + timeout;
     if let Transport::Missing(secret) = &*host.transport {
-        let cause = Cause::about(CauseCode::MissingSecret, secret);
-        let failure = Failure::new(FailureKind::ConnectFailure, cause).unsent();
-        return Err(failure.with_transport("TLS_error:_Secret_is_not_supplied_by_SDS"));
+        return Err(missing(secret));
     }
     let socket = match tokio::time::timeout_at(deadline, dial(&cluster.settings, host)).await {
         Err(_) => {
             cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_timeout);
-            return Err(failure(CauseCode::ConnectTimeout, host, String::new()));
+            return Err(too_late(host));
         }
         Ok(Err(error)) => {
             let code = match error.kind() {
@@ -56,11 +55,12 @@ pub async fn connect(
     };
     let local = local_address(&socket);
     let io = match &*host.transport {
-        Transport::Plain | Transport::Missing(_) => Io::Plain(socket),
+        Transport::Plain => Io::Plain(socket),
+        Transport::Missing(secret) => return Err(missing(secret)),
         Transport::Tls(tls) => {
             let left = deadline.saturating_duration_since(Instant::now());
             let peer = PeerName { requested, hostname: &host.hostname };
-            match tls.connect(socket, peer, left).await {
+            match tls.connect(socket, peer, spoken, left).await {
                 Ok(io) => {
                     cluster.counters.tls().inc(TlsStat::handshake);
                     io
@@ -84,6 +84,17 @@ fn failure(code: CauseCode, host: &Host, transport: String) -> Failure {
     Failure::new(FailureKind::ConnectFailure, cause).unsent().with_transport(transport)
 }
 
+fn missing(secret: &str) -> Failure {
+    let cause = Cause::about(CauseCode::MissingSecret, secret);
+    let failure = Failure::new(FailureKind::ConnectFailure, cause).unsent();
+    failure.with_transport("TLS_error:_Secret_is_not_supplied_by_SDS")
+}
+
+fn too_late(host: &Host) -> Failure {
+    let cause = Cause::about(CauseCode::ConnectTimeout, &host.address.to_string());
+    Failure::new(FailureKind::ConnectTimeout, cause).unsent()
+}
+
 /// `delayed connect error: Connection refused`, as Envoy says it.
 fn connect_error(error: &io::Error) -> String {
     let text = error.to_string();
@@ -94,7 +105,7 @@ fn connect_error(error: &io::Error) -> String {
 fn tls_failure(cluster: &Cluster, host: &Host, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::TimedOut {
         cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_timeout);
-        return failure(CauseCode::ConnectTimeout, host, String::new());
+        return too_late(host);
     }
     cluster.counters.tls().inc(match verify_failure(error) {
         Some(VerifyFailure::San) => TlsStat::fail_verify_san,

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use outrigger_policy::breaker::RoutingPriority;
+
 use crate::telemetry::metrics::{
-    ClusterStats, CodeStats, OutlierStats, Registry, TlsStats, cluster_prefix,
+    ClusterStats, CodeStats, OutlierStats, Registry, RemainingStats, TlsStats, cluster_prefix,
 };
 
 /// See the module.
@@ -18,6 +20,7 @@ pub struct ClusterCounters {
     retried: OnceLock<CodeStats>,
     tls: OnceLock<TlsStats>,
     outliers: OnceLock<OutlierStats>,
+    remaining: [OnceLock<RemainingStats>; 2],
 }
 
 impl ClusterCounters {
@@ -35,6 +38,7 @@ impl ClusterCounters {
             retried: OnceLock::new(),
             tls: OnceLock::new(),
             outliers: OnceLock::new(),
+            remaining: [const { OnceLock::new() }; 2],
         }
     }
 
@@ -71,6 +75,15 @@ impl ClusterCounters {
     pub fn outliers(&self) -> &OutlierStats {
         let make = || self.registry.stats(&format!("{}outlier_detection.", self.prefix));
         self.outliers.get_or_init(make)
+    }
+
+    /// What the limits of a priority leave.
+    pub fn remaining(&self, priority: RoutingPriority) -> &RemainingStats {
+        let [default, high] = &self.remaining;
+        let place = if priority == RoutingPriority::High { high } else { default };
+        let name = priority.as_str();
+        let make = || self.registry.stats(&format!("{}circuit_breakers.{name}.", self.prefix));
+        place.get_or_init(make)
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
+use outrigger_policy::head::Id;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -16,6 +17,7 @@ use crate::http::progress::Progress;
 use crate::http::timer::Slot;
 use crate::stage::{Stage, StageFuture};
 use crate::telemetry::metrics::ClusterStat;
+use crate::telemetry::upstream_codes;
 
 /// Makes a [`Deadline`].
 #[derive(Clone, Copy, Debug)]
@@ -91,5 +93,19 @@ fn time_out(exchange: &mut Exchange) {
             super::outlier::report_timeout(&plan.cluster, &host);
         }
     }
-    local_reply::route_timeout().answer(exchange);
+    let mut reply = local_reply::route_timeout();
+    if let Some(plan) = exchange.plan.take() {
+        if plan.times_out_quietly {
+            reply.status = 204;
+            reply.body = "".into();
+        }
+        if plan.policy().attempt_count_in_response {
+            let attempts = exchange.info.upstream.borrow().attempts;
+            let text = itoa::Buffer::new().format(attempts).as_bytes().to_vec();
+            reply = reply.with_header(Id::X_ENVOY_ATTEMPT_COUNT, text);
+        }
+        upstream_codes::count(exchange, &plan, reply.status, false);
+        exchange.plan = Some(plan);
+    }
+    reply.answer(exchange);
 }

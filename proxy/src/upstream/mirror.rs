@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use outrigger_policy::head::RequestHead;
+use outrigger_policy::head::{Id, RequestHead};
 use tower::Service;
 
 use super::attempt::Attempt;
@@ -19,9 +19,11 @@ use super::plan::Plan;
 use super::replay::ReplayBuffer;
 use crate::body::Body;
 use crate::exchange::Exchange;
+use crate::http::forwarding::append_element;
 use crate::http::progress::Progress;
 use crate::http::route::MirrorPolicy;
 use crate::http::timer::Slot;
+use crate::net::own_address;
 use crate::stack;
 use crate::telemetry::UpstreamInfo;
 use crate::telemetry::metrics::ClusterStat;
@@ -43,6 +45,11 @@ pub fn start(exchange: &mut Exchange, plan: &mut Plan, policies: &[MirrorPolicy]
         if !policy.keeps_host {
             mark_host(&mut head);
         }
+        // A copy comes from us, not from the client.
+        head.headers.set(Id::X_ENVOY_INTERNAL, b"true");
+        let own = own_address().to_string();
+        append_element(&mut head.headers, Id::X_FORWARDED_FOR, own.as_bytes());
+        plan.timeouts.tell_upstream(&mut head, Duration::ZERO, false);
         let timeout = plan.timeouts.route().unwrap_or(LONGEST).min(LONGEST);
         let priority = plan.policy().priority;
         let protocol = exchange.request.protocol;

@@ -74,6 +74,7 @@ pub fn report_failure(cluster: &Arc<Cluster>, host: &Arc<Host>, kind: FailureKin
     let what = match kind {
         FailureKind::PerTryTimeout | FailureKind::PerTryIdleTimeout => Report::TimedOut,
         FailureKind::ConnectFailure
+        | FailureKind::ConnectTimeout
         | FailureKind::ConnectionTermination
         | FailureKind::RemoteReset
         | FailureKind::RemoteRefused

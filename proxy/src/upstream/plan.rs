@@ -26,6 +26,8 @@ pub struct Plan {
     pub replay: Option<ReplayBuffer>,
     /// The request asks for another protocol on its connection.
     pub is_upgrade: bool,
+    /// A timeout is answered 204. (envoy: x-envoy-upstream-rq-timeout-alt-response)
+    pub times_out_quietly: bool,
 }
 
 impl Plan {
@@ -38,7 +40,7 @@ impl Plan {
         retry: Option<RetryState>,
         is_upgrade: bool,
     ) -> Self {
-        Self { cluster, route, timeouts, retry, replay: None, is_upgrade }
+        Self { cluster, route, timeouts, retry, replay: None, is_upgrade, times_out_quietly: false }
     }
 
     /// The route's policy.

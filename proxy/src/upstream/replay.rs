@@ -86,6 +86,7 @@ impl ReplayBuffer {
     }
 
     /// Ready when the body has ended: true if all of it was kept.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "the form of a poll")]
     pub fn poll_complete(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let shared = &mut *self.shared.borrow_mut();
         if shared.is_over || shared.is_ended {

@@ -71,7 +71,7 @@ where
                     previous = Some(Rc::default());
                 }
                 keep_body(&mut exchange, &mut plan);
-                let attempt = prepare(&mut exchange, &mut plan, previous.as_ref());
+                let attempt = prepare(&mut exchange, &plan, previous.as_ref());
                 let state = State::Attempting { attempt: next.call(attempt) };
                 exchange.plan = Some(plan);
                 state
@@ -138,8 +138,8 @@ where
                 StateProj::Pausing => {
                     ready!(exchange.progress.poll(cx, Slot::Pause));
                     exchange.progress.set(Slot::Pause, None);
-                    if let Some(mut plan) = exchange.plan.take() {
-                        let attempt = prepare(exchange, &mut plan, this.previous.as_ref());
+                    if let Some(plan) = exchange.plan.take() {
+                        let attempt = prepare(exchange, &plan, this.previous.as_ref());
                         exchange.plan = Some(plan);
                         this.state.set(State::Attempting { attempt: this.next.call(attempt) });
                         continue;
@@ -184,7 +184,7 @@ fn keep_body(exchange: &mut Exchange, plan: &mut Plan) {
 }
 
 /// The next attempt.
-fn prepare(exchange: &mut Exchange, plan: &mut Plan, previous: Option<&Previous>) -> Box<Attempt> {
+fn prepare(exchange: &mut Exchange, plan: &Plan, previous: Option<&Previous>) -> Box<Attempt> {
     let number = {
         let mut info = exchange.info.upstream.borrow_mut();
         info.attempts += 1;
@@ -307,7 +307,7 @@ fn decide(plan: &mut Plan, outcome: &Result<Answered, Failure>) -> Decision {
 /// A failure as the retry policy sees it; `None` for those that no retry can mend.
 fn reset_of(failure: &Failure) -> Option<Reset> {
     let reason = match failure.kind {
-        FailureKind::ConnectFailure => ResetReason::ConnectFailure,
+        FailureKind::ConnectFailure | FailureKind::ConnectTimeout => ResetReason::ConnectFailure,
         FailureKind::RemoteRefused => ResetReason::RefusedStream,
         FailureKind::Overflow => ResetReason::Overflow,
         FailureKind::ConnectionTermination
@@ -327,6 +327,11 @@ fn report(exchange: &Exchange, plan: &Plan, outcome: &Result<Answered, Failure>)
     let mut info = exchange.info.upstream.borrow_mut();
     if let Err(failure) = outcome {
         info.transport_failure = failure.transport.clone();
+        // One that is turned away with a connection at hand has come to the host, any other has not.
+        let is_at_host = failure.cause.code == CauseCode::MaxRequests;
+        if failure.kind == FailureKind::Overflow && !is_at_host {
+            info.host = None;
+        }
     }
     let Some(host) = info.host.clone() else { return };
     drop(info);
@@ -362,15 +367,13 @@ fn count(plan: &Plan, decision: Decision, is_retry: bool) {
 /// The upstream's response becomes the exchange's.
 fn respond(exchange: &mut Exchange, plan: &Plan, answered: Answered) {
     let Answered { mut head, body } = answered;
-    // These steer the proxy in front of the upstream, which is us.
-    // (envoy: `Router::Filter::onUpstreamHeaders`)
-    head.headers.remove(Id::X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
     let is_canary = head.headers.get(Id::X_ENVOY_UPSTREAM_CANARY) == Some(b"true".as_slice());
     upstream_codes::count(exchange, plan, head.status, is_canary);
     let mut number = itoa::Buffer::new();
-    if !exchange.manager.router.suppress_envoy_headers {
-        let millis =
-            exchange.progress.request_end().unwrap_or(exchange.info.start).elapsed().as_millis();
+    // An answer that came before the request was complete took no time that could be told.
+    let since = exchange.progress.request_end();
+    if let (Some(since), false) = (since, exchange.manager.router.suppress_envoy_headers) {
+        let millis = since.elapsed().as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         head.headers.set(Id::X_ENVOY_UPSTREAM_SERVICE_TIME, number.format(millis).as_bytes());
     }
@@ -378,16 +381,24 @@ fn respond(exchange: &mut Exchange, plan: &Plan, answered: Answered) {
         let attempts = exchange.info.upstream.borrow().attempts;
         head.headers.set(Id::X_ENVOY_ATTEMPT_COUNT, number.format(attempts).as_bytes());
     }
+    exchange.info.details = "via_upstream".into();
     exchange.response = head;
     exchange.response_body = body;
-    exchange.info.details = "via_upstream".into();
+    if plan.is_upgrade && exchange.response.status == 200 {
+        // Not what was asked for: what follows is no other protocol, and nobody reads it as an answer.
+        exchange.info.details = "websocket_handshake_unsuccessful".into();
+        exchange.response.headers.set(Id::CONTENT_LENGTH, b"0");
+        exchange.response_body = Body::Empty;
+        exchange.closes_connection = true;
+    }
     apply_response_headers(exchange);
 }
 
 /// The last attempt's failure becomes a local reply.
 fn fail(exchange: &mut Exchange, plan: &Plan, failure: Failure) {
     count_failure(plan, &failure);
-    let mut reply = local_reply::of_failure(failure);
+    let is_retried = exchange.info.upstream.borrow().attempts > 1;
+    let mut reply = local_reply::of_failure(failure, is_retried);
     if plan.policy().attempt_count_in_response {
         let attempts = exchange.info.upstream.borrow().attempts;
         let text = itoa::Buffer::new().format(attempts).as_bytes().to_vec();
@@ -400,11 +411,9 @@ fn fail(exchange: &mut Exchange, plan: &Plan, failure: Failure) {
 fn count_failure(plan: &Plan, failure: &Failure) {
     let stats = &plan.cluster.counters.stats;
     match failure.kind {
-        FailureKind::ConnectFailure => {}
-        FailureKind::ConnectionTermination
-        | FailureKind::RemoteReset
-        | FailureKind::RemoteRefused
-        | FailureKind::ProtocolError => stats.inc(ClusterStat::upstream_rq_rx_reset),
+        FailureKind::RemoteReset | FailureKind::RemoteRefused => {
+            stats.inc(ClusterStat::upstream_rq_rx_reset);
+        }
         FailureKind::PerTryTimeout | FailureKind::PerTryIdleTimeout => {
             stats.inc(ClusterStat::upstream_rq_tx_reset);
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, InUse};
 
 /// What stands between the socket and HTTP.
 #[derive(Debug)]
@@ -44,12 +44,25 @@ impl Transports {
         Self { matches: Vec::new(), default: Arc::new(Transport::Plain) }
     }
 
-    /// The transport of an endpoint with these labels.
+    /// The certificates of all of them.
     #[must_use]
-    pub fn select(&self, labels: &Labels) -> &Arc<Transport> {
-        let fits =
-            |wanted: &Labels| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
-        let found = self.matches.iter().find(|(wanted, _)| fits(wanted));
+    pub fn in_use(&self) -> Vec<InUse> {
+        let all = self.matches.iter().map(|(_, transport)| transport).chain([&self.default]);
+        all.filter_map(|transport| match &**transport {
+            Transport::Tls(tls) => Some(tls.in_use().clone()),
+            Transport::Plain | Transport::Missing(_) => None,
+        })
+        .collect()
+    }
+
+    /// The transport of an endpoint with these labels, in a locality with those.
+    #[must_use]
+    pub fn select(&self, own: &Labels, of_locality: &Labels) -> &Arc<Transport> {
+        let has = |labels: &Labels, wanted: &Labels| {
+            wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let mut matches = self.matches.iter();
+        let found = matches.find(|(wanted, _)| has(own, wanted) || has(of_locality, wanted));
         found.map_or(&self.default, |(_, transport)| transport)
     }
 }
@@ -71,9 +84,11 @@ mod tests {
             ],
             default: Arc::new(Transport::Plain),
         };
-        let select = |pairs| transports.select(&labels(pairs));
+        let select = |pairs| transports.select(&labels(pairs), &labels(&[("other", "x")]));
         assert!(Arc::ptr_eq(select(&[("tlsMode", "istio"), ("a", "b")]), &tls));
         assert!(Arc::ptr_eq(select(&[("tlsMode", "other")]), &any));
         assert!(Arc::ptr_eq(select(&[]), &any));
+        let by_locality = transports.select(&labels(&[]), &labels(&[("tlsMode", "istio")]));
+        assert!(Arc::ptr_eq(by_locality, &tls));
     }
 }

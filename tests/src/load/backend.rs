@@ -42,14 +42,14 @@ impl Backend {
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn start(delay: Duration) -> Result<Self> {
+    pub fn start(delay: Duration) -> Result<Self> {
         let mut backend = Self {
             address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
             delay,
             counts: Arc::default(),
             life: None,
         };
-        backend.revive().await?;
+        backend.revive()?;
         Ok(backend)
     }
 
@@ -83,7 +83,7 @@ impl Backend {
     ///
     /// # Errors
     /// When the address cannot be had again.
-    pub async fn revive(&mut self) -> Result<()> {
+    pub fn revive(&mut self) -> Result<()> {
         if self.life.is_some() {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Service {
                     Err(_) => continue,
                 },
             };
-            let mut service = self.clone();
+            let service = self.clone();
             let mut ended = self.ended.clone();
             tokio::spawn(async move {
                 tokio::select! {
@@ -131,7 +131,7 @@ impl Service {
         }
     }
 
-    async fn serve(&mut self, mut stream: TcpStream) -> Result<()> {
+    async fn serve(&self, mut stream: TcpStream) -> Result<()> {
         stream.set_nodelay(true)?;
         let mut input = Vec::new();
         loop {

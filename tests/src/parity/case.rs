@@ -32,6 +32,9 @@ pub struct Group {
     /// Both sides must refuse the bootstrap; there are no other cases then.
     #[serde(default)]
     pub refused: bool,
+    /// All of it is refused by Outrigger today, with this text. See `later`.
+    #[serde(default)]
+    pub later: Option<String>,
     /// A difference of a `refused` group that is wanted, and why.
     #[serde(default)]
     pub listed: Option<String>,
@@ -58,6 +61,8 @@ pub struct Options {
     pub listed: Option<String>,
     pub ours: Ours,
     pub clients: Vec<Client>,
+    /// Needs a part of the group that Outrigger refuses today.
+    pub later: bool,
     /// Starts all clients at once instead of one after the other.
     pub concurrent: bool,
     pub upstream: Value,
@@ -138,7 +143,8 @@ impl Group {
 }
 
 fn case(value: &Value) -> Result<Case> {
-    const OF_CASE: [&str; 10] = [
+    const OF_CASE: [&str; 11] = [
+        "later",
         "name",
         "status",
         "listed",

@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod case;
 pub mod compare;
 mod document;
+pub mod later;
 pub mod listed;
 pub mod names;
 pub mod render;

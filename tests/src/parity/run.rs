@@ -11,6 +11,7 @@ use anyhow::Result;
 
 use super::case::{Case, Group};
 use super::compare::{self, Verdict};
+use super::later;
 use super::render;
 use super::settle::settle;
 use super::side::{Observation, Side};
@@ -47,6 +48,47 @@ impl Run {
         let mut cases = group.cases()?;
         cases.retain(|case| case.title(group).contains(only));
         if cases.is_empty() && !(group.refused && group.title().contains(only)) {
+            return Ok(Vec::new());
+        }
+        if !later::texts(group).is_empty() && !self.is_self_check() {
+            return self.group_with_later(group, cases, only).await;
+        }
+        self.cases(&later::whole(group), cases, only).await
+    }
+
+    /// A group of which parts are refused by Outrigger: that is checked, and cases that do without them run.
+    async fn group_with_later(
+        &self,
+        group: &Group,
+        cases: Vec<Case>,
+        only: &str,
+    ) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        let envoy = Side::start(&self.left, &later::whole(group), &self.certs).await;
+        for (part, text) in later::texts(group).iter().enumerate() {
+            let title = format!("{} / later: {text}", group.title());
+            let with_part = later::with_only(group, Some(part));
+            let right = Side::start(&self.right, &with_part, &self.certs).await;
+            let verdict = match (&envoy, right.err()) {
+                (Err(error), _) => Verdict::Different(format!("Envoy does not start: {error:#}\n")),
+                (Ok(_), None) => Verdict::Different("is taken now: remove `later`\n".to_owned()),
+                (Ok(_), Some(error)) if is_refusal(&error) && says(&error, text) => Verdict::Listed,
+                (Ok(_), Some(error)) => {
+                    Verdict::Different(format!("refused otherwise: {error:#}\n"))
+                }
+            };
+            outcomes.push(Outcome { title, verdict, page: Vec::new() });
+        }
+        drop(envoy);
+        if group.later.is_none() {
+            let cases = cases.into_iter().filter(|case| !case.options.later).collect();
+            outcomes.extend(self.cases(&later::with_only(group, None), cases, only).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn cases(&self, group: &Group, cases: Vec<Case>, only: &str) -> Result<Vec<Outcome>> {
+        if cases.is_empty() && !group.refused {
             return Ok(Vec::new());
         }
         let (left, right) = tokio::join!(
@@ -177,7 +219,16 @@ fn blame_last(outcomes: &mut [Outcome], stray: Option<String>) {
 
 /// Whether a proxy ended because it did not want the bootstrap.
 fn refused(side: &Result<Side>) -> bool {
-    side.as_ref().err().and_then(|error| error.downcast_ref::<Ended>()).is_some_and(Ended::in_order)
+    side.as_ref().err().is_some_and(is_refusal)
+}
+
+fn is_refusal(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Ended>().is_some_and(Ended::in_order)
+}
+
+/// Whether what a proxy said at its end contains a text.
+fn says(error: &anyhow::Error, text: &str) -> bool {
+    error.downcast_ref::<Ended>().is_some_and(|ended| ended.to_string().contains(text))
 }
 
 /// A failure when case files name counters that Envoy does not have: they would compare nothing.

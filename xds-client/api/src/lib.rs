@@ -6,7 +6,7 @@
 //!
 //! - [`any`] opens an `Any` whose type is known; [`TypedStruct`] the JSON in one.
 //! - [`Document`] reads a bootstrap or any other file, and knows the line of everything in it.
-//! - [`write`] shows a message as `/config_dump` does.
+//! - [`mod@write`] shows a message as `/config_dump` does.
 //! - [`Pool`] holds the descriptors that the last two need. Load it, use it, drop it.
 //!
 //! Deliberately absent: what a field means, which values are allowed and everything else that a proxy

@@ -38,11 +38,8 @@ fn a_bootstrap_is_shown_as_envoy_shows_it() {
     ] {
         let expected: Value = serde_json::from_str(&data(dump)).unwrap();
         let found = shown(&pool, &read(&pool, file), Redact::Secrets);
-        assert_eq!(
-            serde_json::to_string_pretty(&found).unwrap(),
-            serde_json::to_string_pretty(&expected).unwrap(),
-            "{file}"
-        );
+        // The order of members says nothing.
+        assert_eq!(found, expected, "{file}");
     }
 }
 

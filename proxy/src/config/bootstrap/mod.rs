@@ -27,7 +27,7 @@ pub use dynamic::DynamicResources;
 pub use log_format::LogFormat;
 pub use node::Node;
 
-use super::common::{Translated, duration};
+use super::common::{Translated, duration, extension};
 use super::cx::Cx;
 use super::error::At;
 use super::fields::fields;
@@ -68,6 +68,7 @@ pub struct Bootstrap {
 ///
 /// # Errors
 /// What is wrong with it, or not supported.
+#[expect(clippy::too_many_lines, reason = "the message is taken apart as a whole")]
 pub fn bootstrap(message: Message, cx: &Cx<'_>) -> Translated<Bootstrap> {
     let at = At::root("");
     fields!(cx, at, message => Message {
@@ -165,7 +166,7 @@ pub fn bootstrap(message: Message, cx: &Cx<'_>) -> Translated<Bootstrap> {
 fn extensions(messages: Vec<TypedExtensionConfig>, at: &At<'_>, cx: &Cx<'_>) -> Translated<()> {
     for (index, message) in messages.into_iter().enumerate() {
         let at = at.index(index);
-        fields!(cx, at, message => TypedExtensionConfig { used: name, typed_config; });
+        let (name, typed_config) = extension(message, &at, cx);
         let at = at.field("typed_config");
         // Istio writes the type in a wrapper, whose own type says nothing.
         let type_url = match typed_config {

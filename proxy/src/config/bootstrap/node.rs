@@ -1,9 +1,9 @@
 //! (envoy: config.core.v3.Node)
 
-use outrigger_xds_api::envoy::config::core::v3::{Locality as LocalityMessage, Node as Message};
+use outrigger_xds_api::envoy::config::core::v3::Node as Message;
 use prost::Message as _;
 
-use crate::config::common::Translated;
+use crate::config::common::{self, Translated};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
@@ -31,9 +31,6 @@ pub(super) fn node(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Nod
     // Only passed on, in `original`.
     let _ = (metadata, dynamic_parameters, user_agent_name, user_agent_version_type);
     let _ = (extensions, client_features, listening_addresses);
-    let message = locality.unwrap_or_default();
-    let at = at.field("locality");
-    fields!(cx, at, message => LocalityMessage { used: region, zone, sub_zone; });
-    let locality = Locality { region: region.into(), zone: zone.into(), sub_zone: sub_zone.into() };
+    let locality = common::locality(locality.unwrap_or_default(), &at.field("locality"), cx);
     Ok(Node { id, cluster, locality, original })
 }

@@ -31,9 +31,10 @@ pub(super) fn overload(
     for (index, message) in resource_monitors.into_iter().enumerate() {
         let at = at.index(index);
         fields!(cx, at, message => ResourceMonitor {
-            used: config_type;
-            ignored: name = "the type of the configuration tells the monitor";
+            used: name, config_type;
         });
+        // The type of the configuration says what it is.
+        drop(name);
         let at = at.field("typed_config");
         let ConfigType::TypedConfig(config) = required(config_type, &at)?;
         if any::type_name(&config.type_url)

@@ -9,10 +9,11 @@ use outrigger_xds_api::envoy::config::listener::v3::filter::ConfigType as Networ
 use outrigger_xds_api::envoy::extensions::filters::http::router::v3::Router;
 use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as HttpMessage;
 use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfig;
+use outrigger_xds_api::envoy::extensions::filters::network::direct_response::v3::Config as DirectResponse;
 use outrigger_xds_api::google::protobuf::Any;
 
 use super::{Scope, hcm, tcp_proxy};
-use crate::config::common::{Translated, bool_or, non_empty, required};
+use crate::config::common::{Translated, bool_or, data_source, non_empty, required};
 use crate::config::cx::Cx;
 use crate::config::error::{At, ConfigError};
 use crate::config::fields::fields;
@@ -44,9 +45,10 @@ pub(super) fn network_filters(
             return Err(at.error("a filter after the one that takes the bytes would never run"));
         }
         fields!(cx, at, message => NetworkMessage {
-            used: config_type;
-            ignored: name = "the type of the configuration tells the filter";
+            used: name, config_type;
         });
+        // The type of the configuration says what it is.
+        drop(name);
         let at = at.field("typed_config");
         let config = match required(config_type, &at)? {
             NetworkConfig::TypedConfig(config) => config,
@@ -65,6 +67,12 @@ pub(super) fn network_filters(
                 let proxy = tcp_proxy::tcp_proxy(decode(&config, &at)?, &at, cx)?;
                 terminal = Some(Terminal::Tcp(Arc::new(proxy)));
             }
+            Some("envoy.extensions.filters.network.direct_response.v3.Config") => {
+                let message: DirectResponse = decode(&config, &at)?;
+                fields!(cx, at, message => DirectResponse { used: response; });
+                let bytes = response.map(|source| data_source(source, &at.field("response"), cx));
+                terminal = Some(Terminal::Direct(bytes.transpose()?.unwrap_or_default().into()));
+            }
             Some("envoy.extensions.filters.network.rbac.v3.RBAC") => {
                 let filter = http_filters::rbac::network(decode(&config, &at)?, &at, cx)?;
                 rbac.push(Arc::new(filter));
@@ -73,7 +81,9 @@ pub(super) fn network_filters(
         }
     }
     let terminal = terminal.ok_or_else(|| {
-        at.error("the last filter must be an HTTP connection manager or a TCP proxy")
+        at.error(
+            "the last filter must be an HTTP connection manager, a TCP proxy or a direct response",
+        )
     })?;
     Ok((rbac, terminal))
 }

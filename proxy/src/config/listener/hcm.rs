@@ -6,8 +6,6 @@ use std::time::Duration;
 use outrigger_policy::matcher::CidrSet;
 use outrigger_xds::ResourceType;
 use outrigger_xds_api::any;
-use outrigger_xds_api::envoy::config::core::v3::HttpProtocolOptions;
-use outrigger_xds_api::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
 use outrigger_xds_api::envoy::config::core::v3::Http1ProtocolOptions;
 use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
     CodecType, ForwardClientCertDetails, HcmAccessLogOptions, InternalAddressConfig,
@@ -19,8 +17,8 @@ use outrigger_xds_api::envoy::extensions::filters::network::http_connection_mana
 };
 use outrigger_xds_api::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 
+use super::Scope;
 use super::filters::{decode, http_filters};
-use super::{Scope, http2_settings};
 use crate::config::common::{
     Translated, bool_or, cidrs, duration, enumeration, non_empty, percent, required, timeout,
     u32_or,
@@ -28,18 +26,17 @@ use crate::config::common::{
 use crate::config::cx::{Cx, Need};
 use crate::config::error::At;
 use crate::config::fields::fields;
+use crate::config::protocol::{common_options, http1_settings, http2_settings};
 use crate::config::{access_log, route, source};
 use crate::http::HttpConnectionManager;
 use crate::http::forwarding::Forwarding;
 use crate::http::manager::{
-    Codec, Http1Options, Limits, RouteSource, ServerHeader, StripPort, Timeouts, Underscores,
+    Codec, Http1Options, Limits, RouteSource, ServerHeader, StripPort, Timeouts,
 };
 use crate::http::path::{EscapedSlashes, PathRules};
 use crate::http::tracing::Tracing;
 use crate::http::xfcc::{Mode, Xfcc};
 
-/// (envoy: HttpProtocolOptions.idle_timeout)
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// (envoy: stream_idle_timeout)
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// (envoy: drain_timeout)
@@ -48,12 +45,11 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// (envoy: max_request_headers_kb)
 const REQUEST_HEADERS_KB: u32 = 60;
-/// (envoy: HttpProtocolOptions.max_headers_count)
-const HEADERS: u32 = 100;
 
 /// The runtime key that says whether a path with a fragment is refused.
 const REJECT_FRAGMENT: &str = "envoy.reloadable_features.http_reject_path_with_fragment";
 
+#[expect(clippy::too_many_lines, reason = "the message is taken apart as a whole")]
 pub(super) fn manager(
     message: Message,
     at: &At<'_>,
@@ -97,11 +93,11 @@ pub(super) fn manager(
     let stat_prefix = non_empty(stat_prefix, &at.field("stat_prefix"))?;
     let (filters, router) =
         self::http_filters(http_filters, &at.field("http_filters"), cx, &stat_prefix)?;
-    let common = self::common_options(
-        common_http_protocol_options,
-        &at.field("common_http_protocol_options"),
-        cx,
-    )?;
+    let common_at = at.field("common_http_protocol_options");
+    let common = common_options(common_http_protocol_options, &common_at, cx)?;
+    if common.max_response_head_kb.is_some() {
+        cx.note_ignored(&common_at.field("max_response_headers_kb"), "it is about upstreams");
+    }
     let http2 = http2_settings(http2_protocol_options, &at.field("http2_protocol_options"), cx)?;
     if let Some(message) = access_log_options {
         let at = at.field("access_log_options");
@@ -253,78 +249,19 @@ fn routes(
     }
 }
 
-/// What stands in the options of both versions.
-struct CommonOptions {
-    idle_timeout: Option<Duration>,
-    max_connection_duration: Option<Duration>,
-    max_stream_duration: Option<Duration>,
-    max_headers: usize,
-    max_requests_per_connection: u64,
-    underscores: Underscores,
-}
-
-fn common_options(
-    message: Option<HttpProtocolOptions>,
-    at: &At<'_>,
-    cx: &Cx<'_>,
-) -> Translated<CommonOptions> {
-    let message = message.unwrap_or_default();
-    fields!(cx, at, message => HttpProtocolOptions {
-        used: idle_timeout, max_connection_duration, max_headers_count, max_stream_duration,
-            headers_with_underscores_action, max_requests_per_connection;
-        ignored:
-            max_connection_duration_jitter = "connections end at their time",
-            max_response_headers_kb = "it is about upstreams";
-    });
-    let headers = u32_or(max_headers_count, HEADERS);
-    if headers == 0 {
-        return Err(at.field("max_headers_count").error("must be at least 1"));
-    }
-    Ok(CommonOptions {
-        idle_timeout: timeout(idle_timeout, Some(IDLE_TIMEOUT), &at.field("idle_timeout"))?,
-        max_connection_duration: duration(
-            max_connection_duration,
-            &at.field("max_connection_duration"),
-        )?,
-        max_stream_duration: timeout(max_stream_duration, None, &at.field("max_stream_duration"))?,
-        max_headers: headers as usize,
-        max_requests_per_connection: u64::from(u32_or(max_requests_per_connection, 0)),
-        underscores: match enumeration(
-            headers_with_underscores_action,
-            &at.field("headers_with_underscores_action"),
-        )? {
-            HeadersWithUnderscoresAction::Allow => Underscores::Allow,
-            HeadersWithUnderscoresAction::RejectRequest => Underscores::RejectRequest,
-            HeadersWithUnderscoresAction::DropHeader => Underscores::DropHeader,
-        },
-    })
-}
-
 fn http1_options(
     message: Option<Http1ProtocolOptions>,
     at: &At<'_>,
     cx: &Cx<'_>,
 ) -> Translated<Http1Options> {
-    let message = message.unwrap_or_default();
-    fields!(cx, at, message => Http1ProtocolOptions {
-        used: allow_absolute_url, accept_http_10, default_host_for_http_10, enable_trailers;
-        ignored:
-            override_stream_error_on_invalid_http_message = "a malformed request always ends its connection",
-            use_balsa_parser = "there is one parser";
-        refused:
-            header_key_format = "another spelling of header names",
-            allow_chunked_length = "both lengths in one message",
-            send_fully_qualified_url = "absolute targets",
-            allow_custom_methods = "methods of its own",
-            ignore_http_11_upgrade = "ignored upgrades";
-    });
-    if !bool_or(allow_absolute_url, true) {
+    let settings = http1_settings(message, at, cx)?;
+    if !settings.allow_absolute_url {
         return Err(at.field("allow_absolute_url").unsupported("refusing absolute targets"));
     }
     Ok(Http1Options {
-        accept_http_10,
-        default_host: default_host_for_http_10.into(),
-        enable_trailers,
+        accept_http_10: settings.accept_http_10,
+        default_host: settings.default_host,
+        enable_trailers: settings.enable_trailers,
     })
 }
 
@@ -400,7 +337,7 @@ fn escaped_slashes(action: i32, at: &At<'_>) -> Translated<EscapedSlashes> {
 }
 
 fn upgrades(messages: Vec<UpgradeConfig>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<Box<str>>> {
-    let mut upgrades = Vec::new();
+    let mut upgrades: Vec<Box<str>> = Vec::new();
     for (index, message) in messages.into_iter().enumerate() {
         let at = at.index(index);
         fields!(cx, at, message => UpgradeConfig {
@@ -411,7 +348,7 @@ fn upgrades(messages: Vec<UpgradeConfig>, at: &At<'_>, cx: &Cx<'_>) -> Translate
         if kind == "connect" || kind == "connect-udp" {
             return Err(at.field("upgrade_type").unsupported("CONNECT"));
         }
-        if upgrades.iter().any(|held: &Box<str>| **held == *kind) {
+        if upgrades.iter().any(|held| **held == *kind) {
             return Err(at.field("upgrade_type").error(format_args!("'{kind}' stands twice")));
         }
         if bool_or(enabled, true) {

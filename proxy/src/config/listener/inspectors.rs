@@ -38,6 +38,8 @@ pub(super) fn inspectors(
     if asks_for_tls && inspectors.tls.is_none() && inspectors.http.is_none() {
         inspectors.tls = Some(Inspector::default());
     }
+    inspectors.tls_stats = inspectors.tls.as_ref().map(|_| cx.registry.stats("tls_inspector."));
+    inspectors.http_stats = inspectors.http.as_ref().map(|_| cx.registry.stats("http_inspector."));
     Ok(inspectors)
 }
 
@@ -48,9 +50,10 @@ fn inspector(
     inspectors: &mut Inspectors,
 ) -> Translated<()> {
     fields!(cx, at, message => Message {
-        used: filter_disabled, config_type;
-        ignored: name = "the type of the configuration tells the filter";
+        used: name, filter_disabled, config_type;
     });
+    // The type of the configuration says what it is.
+    drop(name);
     let at_config = at.field("typed_config");
     let config = match required(config_type, &at_config)? {
         ConfigType::TypedConfig(config) => config,

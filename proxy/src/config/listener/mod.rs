@@ -4,12 +4,12 @@ mod chain_match;
 mod filters;
 mod hcm;
 mod inspectors;
-mod protocol;
 mod tcp_proxy;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_policy::bulkhead::Bulkhead;
 use outrigger_xds::Resource;
 use outrigger_xds_api::envoy::config::core::v3::Address;
 use outrigger_xds_api::envoy::config::core::v3::TrafficDirection;
@@ -33,8 +33,6 @@ use crate::listener::{Bind, Direction, FilterChain, Listener};
 use crate::net;
 use crate::telemetry::metrics::listener_prefix;
 
-pub use protocol::{Http2Settings, http2_settings};
-
 /// Time that listener filters may take. (envoy: Listener.listener_filters_timeout)
 const FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections that the kernel holds. (envoy: Listener.tcp_backlog_size, `SOMAXCONN`)
@@ -46,7 +44,7 @@ const MOST_CHAINS: usize = 100_000;
 ///
 /// # Errors
 /// The first thing in it that cannot be done.
-pub fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<Listener> {
+pub(super) fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<Listener> {
     let at = At::root("");
     let mut message: Message = message_of(resource, &at)?;
     message.name = resource.name.to_string();
@@ -54,7 +52,8 @@ pub fn from_resource(resource: &Resource, cx: &Cx<'_>) -> Translated<Listener> {
 }
 
 /// Translates a listener.
-pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listener> {
+#[expect(clippy::too_many_lines, reason = "the message is taken apart as a whole")]
+pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listener> {
     fields!(cx, at, message => Message {
         used: name, address, additional_addresses, stat_prefix, filter_chains, default_filter_chain,
             listener_filters, listener_filters_timeout, continue_on_listener_filters_timeout, freebind,
@@ -95,8 +94,7 @@ pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listen
         }
         None => None,
     };
-    // A listener that drains only when it is changed differs in nothing else.
-    enumeration::<DrainType>(drain_type, &at.field("drain_type"))?;
+    let drain_type: DrainType = enumeration(drain_type, &at.field("drain_type"))?;
     let socket = SocketSettings {
         backlog: backlog(u32_or(tcp_backlog_size, BACKLOG)),
         reuse_port: reuse_port || bool_or(enable_reuse_port, true),
@@ -113,8 +111,8 @@ pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listen
         binds.clear();
     }
     let prefix = listener_prefix(&known_address.to_string(), &stat_prefix);
-    let scope = Scope { name: &name, prefix: &prefix };
-    let (chains, index) = self::chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
+    let scope = Scope { prefix: &prefix };
+    let (chains, index) = chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
     let default_chain = match default_filter_chain {
         None => None,
         Some(message) => {
@@ -150,17 +148,23 @@ pub fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Listen
         )?,
         continue_on_timeout: continue_on_listener_filters_timeout,
         access_log: access_log::logs(access_log, &at.field("access_log"), cx)?,
-        connection_limit: None,
+        drains_on_changes_only: drain_type == DrainType::ModifyOnly,
+        connection_limit: connection_limit(&name, cx),
         ignores_global_limit: ignore_global_conn_limit,
         stats: cx.registry.stats(&prefix),
         tls_stats: cx.registry.stats(&format!("{prefix}ssl.")),
     })
 }
 
+/// The most connections at once, which only the runtime can say.
+fn connection_limit(name: &str, cx: &Cx<'_>) -> Option<Arc<Bulkhead>> {
+    let most =
+        cx.runtime.integer(&format!("envoy.resource_limits.listener.{name}.connection_limit"))?;
+    Some(Bulkhead::new(u32::try_from(most).unwrap_or(u32::MAX)))
+}
+
 /// Where the counters of a listener's parts stand.
 pub(super) struct Scope<'a> {
-    /// The listener's name.
-    pub(super) name: &'a str,
     /// The prefix of its stats.
     pub(super) prefix: &'a str,
 }

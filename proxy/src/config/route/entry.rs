@@ -16,7 +16,7 @@ use crate::config::common::{Translated, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
-use crate::http::route::{ForwardPolicy, RouteEntry};
+use crate::http::route::{ForwardPolicy, RouteEntry, RouteStats};
 
 /// Filters' overrides that hold for a route, the most specific first.
 pub(super) type OverrideLevels<'a> = [&'a Overrides; 3];
@@ -30,11 +30,10 @@ pub(super) fn route(
     fields!(cx, at, message => Message {
         used: name, r#match, action, typed_per_filter_config, request_headers_to_add,
             request_headers_to_remove, response_headers_to_add, response_headers_to_remove,
-            per_request_buffer_limit_bytes, request_body_buffer_limit;
+            per_request_buffer_limit_bytes, request_body_buffer_limit, stat_prefix;
         ignored:
             metadata = "nothing reads metadata of routes",
-            decorator = "spans are not sent, so they need no names",
-            stat_prefix = "requests are not counted for each route";
+            decorator = "spans are not sent, so they need no names";
         refused:
             tracing = "sampling of its own",
             route_specifiers = "a route specifier";
@@ -82,6 +81,18 @@ pub(super) fn route(
         most_specific_wins: host.table.most_specific_wins,
         overrides: overrides.over(&[&host.overrides, &host.table.overrides], Some(&host.inherited)),
         forward,
+        stats: route_stats(&stat_prefix, host, cx),
     };
     Ok(Route { name, matcher, payload: entry })
+}
+
+fn route_stats(prefix: &str, host: &HostLevel<'_>, cx: &Cx<'_>) -> Option<Box<RouteStats>> {
+    if prefix.is_empty() {
+        return None;
+    }
+    let scope = format!("vhost.{}.route.{prefix}.", host.name);
+    Some(Box::new(RouteStats {
+        codes: cx.registry.stats(&scope),
+        requests: cx.registry.stats(&scope),
+    }))
 }

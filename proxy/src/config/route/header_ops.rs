@@ -13,7 +13,7 @@ use crate::config::fields::fields;
 use crate::config::matcher::header_name;
 use crate::http::header_ops::{AppendAction, HeaderOp, HeaderOps};
 use crate::http::route::LevelOps;
-use crate::telemetry::access_log::Format;
+use crate::telemetry::access_log::{Format, Options};
 
 /// Lines that one list may add. (envoy: request_headers_to_add)
 const MAX_LINES: usize = 1000;
@@ -91,7 +91,10 @@ fn addition(message: HeaderValueOption, at: &At<'_>, cx: &Cx<'_>) -> Translated<
     }
     let name = changeable(&key, "modified", &at.field("key"))?;
     let at = at.field("value");
-    let value = Format::compile(&header_value(value, &at)?).map_err(|error| at.error(error))?;
+    // What has no value is nothing, not the `-` of a log line.
+    let options = Options { omit_empty_values: true, ..Options::default() };
+    let value = Format::compile_with(&header_value(value, &at)?, options)
+        .map_err(|error| at.error(error))?;
     Ok(HeaderOp { name, value, action, keep_empty: keep_empty_value })
 }
 

@@ -8,7 +8,7 @@ use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::common_tls
 use super::certificate::certificate;
 use super::parameters::parameters;
 use super::secret;
-use super::validation::validation;
+use super::validation::{partial, validation};
 use crate::config::common::{Translated, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
@@ -19,10 +19,7 @@ use crate::tls::{CommonSpec, Validation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// We serve.
-    Server {
-        /// Clients must show a certificate.
-        requires_certificate: bool,
-    },
+    Server,
     /// We connect.
     Client,
 }
@@ -57,10 +54,10 @@ pub(super) fn context(
     let inline_at = at.field("tls_certificates");
     let sds_at = at.field("tls_certificate_sds_secret_configs");
     match (side, tls_certificates.len(), tls_certificate_sds_secret_configs.len()) {
-        (Side::Server { .. }, 0, 0) => {
+        (Side::Server, 0, 0) => {
             return Err(inline_at.error("a server needs a certificate"));
         }
-        (Side::Server { .. }, 1.., 1..) => {
+        (Side::Server, 1.., 1..) => {
             return Err(sds_at.error("is set besides tls_certificates"));
         }
         (Side::Client, inline, sds) if inline + sds > 1 => {
@@ -86,7 +83,7 @@ pub(super) fn context(
         }
         Some(ValidationContextType::CombinedValidationContext(message)) => {
             let at = at.field("combined_validation_context");
-            let (secret, validation) = combined(message, &at, cx)?;
+            let (secret, validation) = combined(message, &at, cx, side)?;
             missing.get_or_insert(secret);
             Some(validation)
         }
@@ -113,6 +110,7 @@ fn combined(
     message: CombinedCertificateValidationContext,
     at: &At<'_>,
     cx: &Cx<'_>,
+    side: Side,
 ) -> Translated<(Box<str>, Validation)> {
     fields!(cx, at, message => CombinedCertificateValidationContext {
         used: default_validation_context, validation_context_sds_secret_config;
@@ -125,7 +123,7 @@ fn combined(
         secret::missing(required(validation_context_sds_secret_config, &sds_at)?, &sds_at, cx)?;
     let at = at.field("default_validation_context");
     let default = required(default_validation_context, &at)?;
-    Ok((secret, super::validation::partial(default, &at, cx)?))
+    Ok((secret, partial(default, &at, cx, side)?))
 }
 
 /// Protocols, each of 1 to 255 bytes; Envoy splits them at commas.

@@ -47,20 +47,15 @@ pub(super) fn transport(
     let default = ServerSpec::default();
     let lifetime = session_lifetime(session_timeout, &at.field("session_timeout"))?;
     let issues_tickets = session_tickets(session_ticket_keys_type, at, cx)?;
-    let requires_certificate = bool_or(require_client_certificate, false);
     let common_at = at.field("common_tls_context");
-    let common = context::context(
-        common_tls_context.unwrap_or_default(),
-        &common_at,
-        cx,
-        Side::Server { requires_certificate },
-    )?;
+    let common =
+        context::context(common_tls_context.unwrap_or_default(), &common_at, cx, Side::Server)?;
     if let Some(secret) = common.missing {
         return Ok(ServerTransport::Missing(secret));
     }
     let spec = ServerSpec {
         common: common.spec,
-        require_client_certificate: requires_certificate,
+        require_client_certificate: bool_or(require_client_certificate, false),
         session_lifetime: issues_tickets.then(|| lifetime.or(default.session_lifetime)).flatten(),
         scans_all_certificates: bool_or(full_scan_certs_on_sni_mismatch, false),
         prefers_client_suites: prefer_client_ciphers,

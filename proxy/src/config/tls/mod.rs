@@ -51,12 +51,14 @@ pub(super) fn server_transport(
     }
 }
 
-/// The transport towards a cluster's hosts; plain if there is no message.
+/// The transport towards a cluster's hosts; plain if there is no message. `validates_requested` if a host's certificate must have the name
+/// that a request brings. (envoy: UpstreamHttpProtocolOptions.auto_san_validation)
 ///
 /// # Errors
 /// For a socket other than plain or TLS, and for TLS that does not compile.
 pub(super) fn client_transport(
     message: Option<TransportSocket>,
+    validates_requested: bool,
     at: &At<'_>,
     cx: &Cx<'_>,
 ) -> Translated<Transport> {
@@ -66,7 +68,8 @@ pub(super) fn client_transport(
     match any::type_name(&config.type_url) {
         Some(RAW_BUFFER) => raw_buffer(&config, &at).map(|()| Transport::Plain),
         Some("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext") => {
-            upstream::transport(decode::<UpstreamTlsContext>(&config, &at)?, &at, cx)
+            let message: UpstreamTlsContext = decode(&config, &at)?;
+            upstream::transport(message, validates_requested, &at, cx)
         }
         _ => Err(unknown(&config, &at)),
     }

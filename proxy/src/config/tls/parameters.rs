@@ -34,7 +34,7 @@ pub(super) fn parameters(
     let max_at = at.field("tls_maximum_protocol_version");
     let max = match enumeration(tls_maximum_protocol_version, &max_at)? {
         TlsProtocol::TlsAuto => match side {
-            Side::Server { .. } => Version::V13,
+            Side::Server => Version::V13,
             Side::Client => Version::V12,
         },
         TlsProtocol::TlSv10 | TlsProtocol::TlSv11 => {
@@ -44,7 +44,7 @@ pub(super) fn parameters(
         TlsProtocol::TlSv13 => Version::V13,
     };
     if max < min {
-        return Err(max_at.error("is less than the minimum"));
+        return Err(max_at.error("is less than the minimum; unset, it is TLSv1_2 for clients"));
     }
     let suites = match &*cipher_suites {
         [] => None,

@@ -15,6 +15,7 @@ const MAX_SNI_BYTES: usize = 255;
 
 pub(super) fn transport(
     message: UpstreamTlsContext,
+    validates_requested: bool,
     at: &At<'_>,
     cx: &Cx<'_>,
 ) -> Translated<Transport> {
@@ -30,15 +31,18 @@ pub(super) fn transport(
     let common_at = at.field("common_tls_context");
     let common =
         context::context(common_tls_context.unwrap_or_default(), &common_at, cx, Side::Client)?;
-    if auto_sni_san_validation && common.spec.validation.is_none() && common.missing.is_none() {
-        return Err(at.field("auto_sni_san_validation").error("needs a validation context"));
+    let has_roots = common.spec.validation.as_ref().is_some_and(|it| it.roots.is_some());
+    if auto_sni_san_validation && !has_roots && common.missing.is_none() {
+        return Err(at
+            .field("auto_sni_san_validation")
+            .error("proves nothing: trusted_ca is missing"));
     }
     let spec = ClientSpec {
         common: common.spec,
         sni: sni.into(),
         sni_from_hostname: auto_host_sni,
         validates_sni: auto_sni_san_validation,
-        validates_requested: false,
+        validates_requested,
         resumes: u32_or(max_session_keys, 1) > 0,
     };
     // What is there is compiled even if something is missing, so that a mistake shows at once.

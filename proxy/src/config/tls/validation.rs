@@ -11,7 +11,7 @@ use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::{
 use outrigger_xds_api::envoy::r#type::matcher::v3::StringMatcher as StringMessage;
 
 use super::context::Side;
-use crate::config::common::{Translated, data_source, enumeration, required};
+use crate::config::common::{Translated, data_source, data_source_path, enumeration, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
@@ -28,15 +28,11 @@ pub(super) fn validation(
     cx: &Cx<'_>,
     side: Side,
 ) -> Translated<Validation> {
-    let validation = partial(message, at, cx)?;
-    if validation.roots.is_none() && !validation.sans.is_empty() && !validation.accepts_untrusted {
+    let validation = partial(message, at, cx, side)?;
+    if validation.roots.is_none() && !validation.sans.is_empty() {
         return Err(at.error(
-            "names of a certificate that nobody trusts prove nothing: trusted_ca is missing",
+            "names in a certificate that nobody has signed prove nothing: trusted_ca is missing",
         ));
-    }
-    let requires = Side::Server { requires_certificate: true };
-    if side == requires && validation.is_empty() {
-        return Err(at.error("says nothing to check the required certificate by"));
     }
     Ok(validation)
 }
@@ -46,6 +42,7 @@ pub(super) fn partial(
     message: CertificateValidationContext,
     at: &At<'_>,
     cx: &Cx<'_>,
+    side: Side,
 ) -> Translated<Validation> {
     fields!(cx, at, message => CertificateValidationContext {
         used: trusted_ca, verify_certificate_spki, verify_certificate_hash,
@@ -65,7 +62,12 @@ pub(super) fn partial(
     let verification_at = at.field("trust_chain_verification");
     let accepts_untrusted = match enumeration(trust_chain_verification, &verification_at)? {
         TrustChainVerification::VerifyTrustChain => false,
-        TrustChainVerification::AcceptUntrusted => true,
+        TrustChainVerification::AcceptUntrusted => match side {
+            Side::Client => true,
+            Side::Server => {
+                return Err(verification_at.unsupported("accepting clients that are not verified"));
+            }
+        },
     };
     let max_depth = max_verify_depth.map(|depth| depth.value);
     if max_depth.is_some_and(|depth| depth > MAX_DEPTH) {
@@ -88,8 +90,10 @@ pub(super) fn partial(
         None => None,
         Some(message) => {
             let at = at.field("trusted_ca");
+            let path = data_source_path(&message);
             let pem = data_source(message, &at, cx)?;
-            Some(Roots::from_pem(&pem).map_err(|error| at.error(error))?)
+            let roots = Roots::from_pem(&pem).map_err(|error| at.error(error))?;
+            Some(roots.from_path(&path))
         }
     };
     Ok(Validation {

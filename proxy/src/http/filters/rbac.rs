@@ -45,6 +45,12 @@ pub struct RbacFilter {
 /// The name under which decisions are noted in dynamic metadata.
 const METADATA: &str = "envoy.filters.http.rbac";
 
+/// The name under which all access logs look for a hint whether to log. (envoy: `envoy.common`)
+const COMMON_METADATA: &str = "envoy.common";
+
+static HINT: LazyLock<Arc<str>> = LazyLock::new(|| "access_log_hint".into());
+static YES: LazyLock<Arc<str>> = LazyLock::new(|| "true".into());
+static NO: LazyLock<Arc<str>> = LazyLock::new(|| "false".into());
 static ALLOWED: LazyLock<Arc<str>> = LazyLock::new(|| "allowed".into());
 static DENIED: LazyLock<Arc<str>> = LazyLock::new(|| "denied".into());
 
@@ -69,6 +75,10 @@ impl RbacFilter {
             config.shadow_keys.note(&mut exchange.info, shadow);
         }
         if let Some(enforced) = outcome.enforced {
+            if let Some(hint) = enforced.access_log_hint() {
+                let hint = if hint { &YES } else { &NO };
+                exchange.info.set_metadata(COMMON_METADATA, &HINT, Arc::clone(hint));
+            }
             config.enforced_keys.note(&mut exchange.info, enforced);
             self.stats.inc(if enforced.allowed { RbacStat::allowed } else { RbacStat::denied });
         }

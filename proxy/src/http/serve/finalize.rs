@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use outrigger_policy::head::Id;
 
 use crate::exchange::Exchange;
+use crate::http::forwarding::append_via;
 use crate::http::manager::ServerHeader;
 
 /// Sets and removes what the connection manager answers for. `is_switch`: the response agrees to an upgrade, so `connection` and
@@ -29,7 +30,7 @@ pub(super) fn finalize(exchange: &mut Exchange, is_switch: bool) {
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
     }
     if !manager.forwarding.via.is_empty() {
-        headers.append_id(Id::VIA, manager.forwarding.via.as_bytes());
+        append_via(headers, manager.forwarding.via.as_bytes());
     }
     let asks_for_id = exchange.request.headers.contains(Id::X_ENVOY_FORCE_TRACE);
     if (manager.request_id_in_response || asks_for_id)

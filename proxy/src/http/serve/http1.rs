@@ -10,18 +10,20 @@ use outrigger_policy::verdict::{CauseCode, ResponseFlag};
 use tokio::time::Instant;
 
 use super::finalize::finalize;
-use super::run::{Client, client_gone, run};
+use super::run::{Client, Gone, client_gone, poll_overdue, run};
 use crate::body::{Body, Frame, RequestBody};
 use crate::exchange::Exchange;
+use crate::http::HttpConnectionManager;
 use crate::http::codec::http1::{
     BodyLength, HeadError, OUTPUT_HIGH_WATER, ParsedRequest, ReadError, RequestLimits,
     ServerConnection,
 };
 use crate::http::local_reply::{LocalReply, reset_details};
+use crate::http::manager::Underscores;
 use crate::http::normalize::is_upgrade;
 use crate::http::progress::Progress;
 use crate::http::timer::Slot;
-use crate::listener::{Connection, HttpChain};
+use crate::listener::{Connection, Ended, HttpChain};
 use crate::net::Io;
 use crate::stack::{Stack, stack};
 use crate::telemetry::metrics::HttpStat;
@@ -36,6 +38,10 @@ enum Fate {
     Close,
     /// It ends at once, so that the client sees a cut.
     Cut,
+    /// The client has ended it in the middle of a request.
+    Left,
+    /// The client has ended it.
+    Done,
 }
 
 /// The connection's side of the server.
@@ -49,10 +55,16 @@ struct Server {
 
 /// Serves until the connection ends.
 pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
-    let _counted = chain.count_connection(Protocol::Http11);
+    let counted = chain.count_connection(Protocol::Http11);
     let codec = Rc::new(ServerConnection::new(io, seen));
     let mut server = Server { codec, connection, chain, progress: Rc::default(), stack: stack() };
     let fate = server.serve().await;
+    counted.ended(match fate {
+        Fate::Left => Ended::ByClientWithRequest,
+        Fate::Cut => Ended::ByUsWithRequest,
+        Fate::Done => Ended::ByClient,
+        Fate::Keep | Fate::Close => Ended::ByUs,
+    });
     if fate == Fate::Close {
         server.linger().await;
     }
@@ -69,17 +81,19 @@ impl Server {
         let mut fate = Fate::Keep;
         while fate == Fate::Keep {
             fate = match self.read_request().await {
-                Some(Ok(request)) => self.exchange(request).await,
-                Some(Err(error)) => self.refuse(error).await,
-                None => return Fate::Cut,
+                Arrival::Request(request) => self.exchange(request).await,
+                Arrival::Refused(reply) => self.refuse(reply).await,
+                Arrival::Cut => self.note_cut(),
+                Arrival::Left => Fate::Done,
+                Arrival::Ended => Fate::Close,
             };
             self.count_traffic();
         }
         fate
     }
 
-    /// The next request; `None` if there will be none.
-    async fn read_request(&mut self) -> Option<Result<ParsedRequest, HeadError>> {
+    /// The next request, or why there is none.
+    async fn read_request(&self) -> Arrival {
         let manager = self.chain.manager();
         let limits = RequestLimits {
             max_headers: manager.limits.headers,
@@ -95,9 +109,20 @@ impl Server {
                 self.codec.poll_request(cx, limits, manager.limits.head_bytes, &mut spare)
             {
                 return Poll::Ready(match read {
-                    Ok(request) => request.map(Ok),
-                    Err(ReadError::Head(error)) => Some(Err(error)),
-                    Err(ReadError::Gone) => None,
+                    Ok(Some(request)) if has_refused_underscore(&manager, &request.head) => {
+                        Arrival::Refused(underscore_reply())
+                    }
+                    Ok(Some(request)) => Arrival::Request(request),
+                    Ok(None) => Arrival::Left,
+                    Err(ReadError::Head(error)) => {
+                        let stats = self.chain.stats();
+                        stats.inc(HttpStat::downstream_cx_protocol_error);
+                        stats.inc(HttpStat::downstream_rq_rx_reset);
+                        stats.inc(HttpStat::downstream_rq_response_before_rq_complete);
+                        Arrival::Refused(head_error_reply(error))
+                    }
+                    Err(ReadError::Gone) if self.codec.has_input() => Arrival::Cut,
+                    Err(ReadError::Gone) => Arrival::Left,
                 });
             }
             if self.codec.has_input() && !is_started {
@@ -107,10 +132,10 @@ impl Server {
             }
             if self.progress.poll(cx, Slot::Request).is_ready() {
                 self.chain.stats().inc(HttpStat::downstream_rq_header_timeout);
-                return Poll::Ready(None);
+                return Poll::Ready(Arrival::Refused(head_timeout_reply()));
             }
             if !is_started && self.poll_ends_idle(cx).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(Arrival::Ended);
             }
             Poll::Pending
         })
@@ -145,6 +170,7 @@ impl Server {
             self.progress.set_after(Slot::Request, manager.timeouts.request);
         }
         self.progress.set_after(Slot::MaxDuration, manager.timeouts.max_stream_duration);
+        self.codec.pass_trailers(manager.http1.enable_trailers);
         let mut head = request.head;
         if request.expects_continue && !manager.proxy_100_continue {
             head.headers.remove(Id::EXPECT);
@@ -152,10 +178,16 @@ impl Server {
         }
         let mut exchange =
             super::begin(manager, self.connection.clone(), head, body, self.progress.clone());
-        exchange.closes_connection = !request.keep_alive || self.has_served_enough(&exchange);
+        let is_connect = exchange.request.method() == b"CONNECT";
+        exchange.closes_connection =
+            !request.keep_alive || is_connect || self.has_served_enough(&exchange);
         let Some(mut exchange) = run(&mut self.stack, exchange, &*self.codec).await else {
-            return Fate::Cut;
+            return Fate::Left;
         };
+        if self.codec.is_cut_short() {
+            client_gone(&mut exchange, Gone::Connection);
+            return Fate::Left;
+        }
         self.answer_body_error(&mut exchange);
         self.respond(exchange, is_old).await
     }
@@ -168,31 +200,35 @@ impl Server {
     /// A body that did not parse is the client's fault, whatever became of the attempt that was sending it.
     fn answer_body_error(&self, exchange: &mut Exchange) {
         if let Some(error) = self.codec.body_error() {
+            exchange.info.flags.remove(ResponseFlag::DownstreamConnectionTermination);
             head_error_reply(error).answer(exchange);
             exchange.closes_connection = true;
         }
     }
 
     /// Answers what is no request.
-    async fn refuse(&mut self, error: HeadError) -> Fate {
-        let manager = self.chain.refresh();
-        manager.stats.inc(HttpStat::downstream_cx_protocol_error);
-        self.progress.restart(manager.timeouts.stream_idle);
-        let head = RequestHead::default();
-        let mut exchange = super::begin(
-            manager,
-            self.connection.clone(),
-            head,
-            Body::Empty,
-            self.progress.clone(),
-        );
+    async fn refuse(&self, reply: LocalReply) -> Fate {
+        let mut exchange = self.without_request();
         exchange.closes_connection = true;
-        head_error_reply(error).answer(&mut exchange);
+        reply.answer(&mut exchange);
         self.respond(exchange, false).await
     }
 
+    /// The client has left in the middle of a head: that is logged, too.
+    fn note_cut(&self) -> Fate {
+        client_gone(&mut self.without_request(), Gone::Connection);
+        Fate::Left
+    }
+
+    fn without_request(&self) -> Box<Exchange> {
+        let manager = self.chain.refresh();
+        self.progress.restart(manager.timeouts.stream_idle);
+        let head = RequestHead::default();
+        super::begin(manager, self.connection.clone(), head, Body::Empty, self.progress.clone())
+    }
+
     /// Writes the response and tells what comes of the connection.
-    async fn respond(&mut self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
+    async fn respond(&self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
         let is_switch = exchange.response.status == 101;
         finalize(&mut exchange, is_switch);
         if !is_switch && !self.codec.is_body_done() {
@@ -200,7 +236,13 @@ impl Server {
             exchange.closes_connection = true;
             exchange.manager.stats.inc(HttpStat::downstream_rq_response_before_rq_complete);
         }
-        exchange.closes_connection |= self.chain.is_draining();
+        if self.chain.is_draining() && !exchange.closes_connection {
+            exchange.closes_connection = true;
+            exchange.manager.stats.inc(HttpStat::downstream_cx_drain_close);
+        }
+        if !is_switch && !may_have_body(exchange.response.status) {
+            drop_body(&mut exchange);
+        }
         let length = response_length(&exchange, is_old);
         if length == BodyLength::UntilClose {
             exchange.closes_connection = true;
@@ -208,6 +250,9 @@ impl Server {
         self.write_head(&mut exchange, length, is_old, is_switch);
         let closes = exchange.closes_connection;
         let fate = poll_fn(|cx| self.poll_response(cx, &mut exchange, length)).await;
+        if is_switch && fate == Fate::Keep && self.codec.is_read_closed() {
+            return gone(&mut exchange);
+        }
         if fate == Fate::Keep && closes { Fate::Close } else { fate }
     }
 
@@ -236,6 +281,10 @@ impl Server {
         if may_have_body(status) && !exchange.response.headers.contains(Id::CONTENT_LENGTH) {
             match length {
                 BodyLength::Chunked => add("transfer-encoding", b"chunked"),
+                // What a GET would be answered with, if nobody knows how long that is.
+                BodyLength::Exact(0) if exchange.request.is_head() && !is_old => {
+                    add("transfer-encoding", b"chunked");
+                }
                 BodyLength::Exact(0) if !exchange.request.is_head() => add("content-length", b"0"),
                 _ => {}
             }
@@ -248,7 +297,7 @@ impl Server {
 
     /// Moves the response's body to the client.
     fn poll_response(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         exchange: &mut Exchange,
         length: BodyLength,
@@ -311,22 +360,7 @@ impl Server {
         if exchange.response.status != 101 && self.codec.poll_closed(cx).is_ready() {
             return Poll::Ready(gone(exchange));
         }
-        if self.progress.poll(cx, Slot::Route).is_ready() {
-            exchange.info.details = "response_timeout".into();
-            exchange.info.fail(Some(ResponseFlag::UpstreamRequestTimeout), CauseCode::RouteTimeout);
-            return Poll::Ready(Fate::Cut);
-        }
-        if self.progress.poll(cx, Slot::Idle).is_ready() {
-            exchange.info.details = "stream_idle_timeout".into();
-            exchange.info.fail(Some(ResponseFlag::StreamIdleTimeout), CauseCode::StreamIdleTimeout);
-            return Poll::Ready(Fate::Cut);
-        }
-        if self.progress.poll(cx, Slot::MaxDuration).is_ready() {
-            exchange.info.details = "max_duration_timeout".into();
-            exchange.info.fail(None, CauseCode::MaxStreamDuration);
-            return Poll::Ready(Fate::Cut);
-        }
-        Poll::Pending
+        poll_overdue(cx, exchange).map(|()| Fate::Cut)
     }
 
     /// Ends our direction and waits for the client to end its own, for a while: closing a socket with unread bytes would
@@ -342,8 +376,8 @@ impl Server {
 }
 
 impl Client for ServerConnection {
-    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_closed(cx)
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Gone> {
+        self.poll_closed(cx).map(|()| Gone::Connection)
     }
 
     fn send_interim(&self, cx: &mut Context<'_>, head: &ResponseHead) {
@@ -351,6 +385,49 @@ impl Client for ServerConnection {
         // A failed write shows again when the response is written.
         let _ = self.poll_flush(cx);
     }
+}
+
+/// What came of waiting for a request.
+enum Arrival {
+    /// One that can be served.
+    Request(ParsedRequest),
+    /// What is answered with this.
+    Refused(LocalReply),
+    /// The client left in the middle of a head.
+    Cut,
+    /// The client left.
+    Left,
+    /// The connection has no more reason to live.
+    Ended,
+}
+
+/// A status that has no body has none, whatever was meant to be sent: the client would read it as the next response.
+fn drop_body(exchange: &mut Exchange) {
+    let is_bodyless = exchange.response_body.is_end();
+    exchange.response_body = Body::Empty;
+    if exchange.response.status != 304 && !is_bodyless {
+        exchange.response.headers.remove(Id::CONTENT_LENGTH);
+        exchange.response.headers.remove(Id::CONTENT_TYPE);
+    }
+}
+
+/// (envoy: HttpProtocolOptions.HeadersWithUnderscoresAction.REJECT_REQUEST)
+fn has_refused_underscore(manager: &HttpConnectionManager, head: &RequestHead) -> bool {
+    manager.underscores == Underscores::RejectRequest
+        && head.headers.iter().any(|(name, _)| name.contains(&b'_'))
+}
+
+fn underscore_reply() -> LocalReply {
+    LocalReply::new(400, "http1.unexpected_underscore")
+        .with_body(reason_phrase(400))
+        .with_flag(ResponseFlag::DownstreamProtocolError)
+        .because(CauseCode::BadRequest)
+}
+
+fn head_timeout_reply() -> LocalReply {
+    LocalReply::new(408, "request_header_timeout")
+        .with_body("request header timeout")
+        .because(CauseCode::RequestTimeout)
 }
 
 fn head_error_reply(error: HeadError) -> LocalReply {
@@ -404,6 +481,6 @@ fn cut(exchange: &mut Exchange) -> Fate {
 }
 
 fn gone(exchange: &mut Exchange) -> Fate {
-    client_gone(exchange);
-    Fate::Cut
+    client_gone(exchange, Gone::Connection);
+    Fate::Left
 }

@@ -3,21 +3,23 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use outrigger_policy::head::{Id, Protocol, ResponseHead};
+use outrigger_policy::head::{Id, Protocol, RequestHead, ResponseHead};
 use outrigger_policy::verdict::{CauseCode, ResponseFlag};
 use tokio::time::Instant;
 
 use super::finalize::finalize;
-use super::run::{Client, client_gone, run};
+use super::run::{Client, Gone, client_gone, poll_overdue, run};
 use crate::body::{Body, Frame, RequestBody};
 use crate::exchange::Exchange;
-use crate::http::codec::http2::{FrameGuard, RequestStream, convert, request_head};
+use crate::http::HttpConnectionManager;
+use crate::http::codec::http2::{FrameGuard, Refusal, RequestStream, convert, request_head};
 use crate::http::local_reply::reset_details;
 use crate::http::progress::Progress;
 use crate::http::timer::Slot;
@@ -29,6 +31,8 @@ use crate::worker;
 
 /// Bytes of a response's body that wait in a stream for the client's window.
 const SEND_BUFFER: usize = 128 * 1024;
+/// Turns of the worker's other tasks, the connection's among them, before a response is cut off.
+const FLUSH_TURNS: usize = 3;
 /// A client that does not finish its preface and settings is not a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -38,6 +42,7 @@ type Http2 = h2::server::Connection<FrameGuard<Counted<Io>>, Bytes>;
 pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
     let guard = chain.count_connection(Protocol::Http2);
     let traffic = Rc::new(Traffic::default());
+    traffic.add_received(seen.len());
     let io = FrameGuard::server(Counted::new(io, traffic.clone()), seen);
     let handshake = builder(&chain).handshake(io);
     let Ok(Ok(mut http2)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await else {
@@ -124,6 +129,7 @@ async fn accept(
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for a moment")]
 enum Event {
     Stream(Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>),
     Leave,
@@ -171,10 +177,9 @@ fn start_stream(
         connection.tls.is_some(),
         worker::spare_headers(),
     );
-    let Ok(mut head) = head else {
-        manager.stats.inc(HttpStat::downstream_rq_tx_reset);
-        respond.send_reset(Reason::PROTOCOL_ERROR);
-        return;
+    let mut head = match head {
+        Ok(head) => head,
+        Err(refusal) => return refuse(refusal, &mut respond, manager, connection),
     };
     let progress = Rc::new(Progress::default());
     progress.restart(manager.timeouts.stream_idle);
@@ -192,9 +197,40 @@ fn start_stream(
     let exchange = super::begin(manager, connection.clone(), head, body, progress);
     worker::spawn("http2 stream", async move {
         let client = StreamClient { respond: RefCell::new(respond) };
-        let Some(exchange) = run(&mut stack(), exchange, &client).await else { return };
+        let Some(mut exchange) = run(&mut stack(), exchange, &client).await else { return };
+        // The body may have noticed before the response did.
+        let gone = poll_fn(|cx| Poll::Ready(client.poll_gone(cx))).await;
+        if let Poll::Ready(gone) = gone {
+            return client_gone(&mut exchange, gone);
+        }
         Response::send(exchange, client.respond.into_inner()).await;
     });
+}
+
+/// Resets a stream whose head cannot be served, and logs it.
+fn refuse(
+    refusal: Refusal,
+    respond: &mut SendResponse<Bytes>,
+    manager: Arc<HttpConnectionManager>,
+    connection: &Rc<Connection>,
+) {
+    let (reason, details, flag) = match refusal {
+        Refusal::Malformed => (
+            Reason::PROTOCOL_ERROR,
+            "http2.invalid.header.field",
+            ResponseFlag::DownstreamProtocolError,
+        ),
+        Refusal::TooLarge => {
+            (Reason::INTERNAL_ERROR, "http2.too_many_headers", ResponseFlag::DownstreamRemoteReset)
+        }
+    };
+    manager.stats.inc(HttpStat::downstream_rq_rx_reset);
+    respond.send_reset(reason);
+    let mut head = RequestHead::default();
+    head.protocol = Protocol::Http2;
+    let mut exchange = super::begin(manager, connection.clone(), head, Body::Empty, Rc::default());
+    exchange.info.details = details.into();
+    exchange.info.fail(Some(flag), CauseCode::BadRequest);
 }
 
 struct StreamClient {
@@ -202,8 +238,8 @@ struct StreamClient {
 }
 
 impl Client for StreamClient {
-    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.respond.borrow_mut().poll_reset(cx).map(|_| ())
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Gone> {
+        self.respond.borrow_mut().poll_reset(cx).map(|reset| how_gone(&reset))
     }
 
     fn send_interim(&self, _: &mut Context<'_>, head: &ResponseHead) {
@@ -213,10 +249,23 @@ impl Client for StreamClient {
     }
 }
 
+fn how_gone(reset: &Result<Reason, h2::Error>) -> Gone {
+    if reset.is_ok() { Gone::Reset } else { Gone::Connection }
+}
+
 fn interim(status: u16) -> http::Response<()> {
     let mut response = http::Response::new(());
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
     response
+}
+
+/// How the sending of a response has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// With all of it, or without a client.
+    Whole,
+    /// In the middle: the client must see that.
+    Cut,
 }
 
 /// A response on its way to the client.
@@ -240,24 +289,28 @@ impl Response {
         exchange.info.response_code = exchange.response.status;
         exchange.info.timing.response_start = Some(Instant::now());
         let Ok(stream) = respond.send_response(response, is_bodyless) else {
-            client_gone(&mut exchange);
+            client_gone(&mut exchange, Gone::Connection);
             return;
         };
+        // RFC 9113 §8.1: when the exchange goes and takes the request's body with it, the codec resets what is still open with `NO_ERROR`, behind
+        // the response.
         if is_bodyless {
-            // RFC 9113 §8.1: the rest of the request is of no use to anybody.
-            if exchange.progress.request_end().is_none() {
-                respond.send_reset(Reason::NO_ERROR);
-            }
             return;
         }
         let mut response = Self { exchange, stream, pending: Bytes::new(), is_end: false };
-        poll_fn(|cx| response.poll(cx)).await;
+        if poll_fn(|cx| response.poll(cx)).await == Sent::Cut {
+            // A reset overtakes what the connection has not sent yet: it gets a chance to.
+            for _ in 0..FLUSH_TURNS {
+                tokio::task::yield_now().await;
+            }
+            response.stream.send_reset(Reason::INTERNAL_ERROR);
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stream.poll_reset(cx).is_ready() {
-            client_gone(&mut self.exchange);
-            return Poll::Ready(());
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
+        if let Poll::Ready(reset) = self.stream.poll_reset(cx) {
+            client_gone(&mut self.exchange, how_gone(&reset));
+            return Poll::Ready(Sent::Whole);
         }
         loop {
             if !self.pending.is_empty() {
@@ -268,8 +321,8 @@ impl Response {
                         return self.poll_stalled(cx);
                     }
                     Poll::Ready(None | Some(Err(_))) => {
-                        client_gone(&mut self.exchange);
-                        return Poll::Ready(());
+                        client_gone(&mut self.exchange, Gone::Connection);
+                        return Poll::Ready(Sent::Whole);
                     }
                     Poll::Ready(Some(Ok(window))) => {
                         let piece = self.pending.split_to(window.min(self.pending.len()));
@@ -279,13 +332,13 @@ impl Response {
                         self.is_end =
                             self.pending.is_empty() && self.exchange.response_body.is_end();
                         if self.stream.send_data(piece, self.is_end).is_err() {
-                            client_gone(&mut self.exchange);
-                            return Poll::Ready(());
+                            client_gone(&mut self.exchange, Gone::Connection);
+                            return Poll::Ready(Sent::Whole);
                         }
                     }
                 }
                 if self.is_end {
-                    return self.finish();
+                    return Poll::Ready(Sent::Whole);
                 }
                 continue;
             }
@@ -295,47 +348,24 @@ impl Response {
                     let _ = self.stream.send_trailers(convert::to_map(&trailers, &[]));
                     self.exchange.info.response_trailers = Some(trailers);
                     self.exchange.response_body = Body::Empty;
-                    return self.finish();
+                    return Poll::Ready(Sent::Whole);
                 }
                 Poll::Ready(None) => {
                     let _ = self.stream.send_data(Bytes::new(), true);
-                    return self.finish();
+                    return Poll::Ready(Sent::Whole);
                 }
                 Poll::Ready(Some(Err(failure))) => {
                     let info = &mut self.exchange.info;
                     info.details = reset_details(&failure, "after").into();
                     info.fail(Some(failure.kind.flag()), failure.cause);
-                    self.stream.send_reset(Reason::INTERNAL_ERROR);
-                    return Poll::Ready(());
+                    return Poll::Ready(Sent::Cut);
                 }
                 Poll::Pending => return self.poll_stalled(cx),
             }
         }
     }
 
-    fn finish(&mut self) -> Poll<()> {
-        if self.exchange.progress.request_end().is_none() {
-            self.stream.send_reset(Reason::NO_ERROR);
-        }
-        Poll::Ready(())
-    }
-
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let progress = &self.exchange.progress;
-        let (details, flag, code) = if progress.poll(cx, Slot::Route).is_ready() {
-            let flag = ResponseFlag::UpstreamRequestTimeout;
-            ("response_timeout", Some(flag), CauseCode::RouteTimeout)
-        } else if progress.poll(cx, Slot::Idle).is_ready() {
-            let flag = ResponseFlag::StreamIdleTimeout;
-            ("stream_idle_timeout", Some(flag), CauseCode::StreamIdleTimeout)
-        } else if progress.poll(cx, Slot::MaxDuration).is_ready() {
-            ("max_duration_timeout", None, CauseCode::MaxStreamDuration)
-        } else {
-            return Poll::Pending;
-        };
-        self.exchange.info.details = details.into();
-        self.exchange.info.fail(flag, code);
-        self.stream.send_reset(Reason::INTERNAL_ERROR);
-        Poll::Ready(())
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
+        poll_overdue(cx, &mut self.exchange).map(|()| Sent::Cut)
     }
 }

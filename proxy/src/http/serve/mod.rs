@@ -20,6 +20,7 @@ use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::listener::{Connection, HttpChain};
 use crate::net::{Io, Sniffed};
+use crate::telemetry::metrics::HttpStat;
 use crate::telemetry::{self, StreamInfo};
 
 /// Serves HTTP on a connection until it ends.
@@ -33,11 +34,17 @@ pub async fn serve(mut io: Io, connection: Rc<Connection>, chain: HttpChain) {
     };
     let (seen, is_http2) = match codec {
         Codec::Http1 => (Vec::new(), false),
-        Codec::Http2 => (Vec::new(), true),
-        Codec::Auto => match Sniffed::read(&mut io, manager.timeouts.connection_idle).await {
-            Some(Sniffed { seen, is_http2 }) => (seen, is_http2),
-            None => return,
-        },
+        Codec::Http2 | Codec::Auto => {
+            match Sniffed::read(&mut io, manager.timeouts.connection_idle).await {
+                // Whoever does not speak HTTP/2 is told nothing in it.
+                Some(Sniffed { is_http2: false, .. }) if codec == Codec::Http2 => {
+                    chain.stats().inc(HttpStat::downstream_cx_protocol_error);
+                    return;
+                }
+                Some(Sniffed { seen, is_http2 }) => (seen, is_http2),
+                None => return,
+            }
+        }
     };
     if is_http2 {
         http2::serve(io, seen, connection, chain).await;

@@ -7,6 +7,9 @@ use std::future::poll_fn;
 
 use super::predicate::Predicate;
 use crate::net::{Stream, with_scratch};
+use crate::telemetry::metrics::{
+    Counter, HttpInspectorStat, HttpInspectorStats, TlsInspectorStat, TlsInspectorStats,
+};
 
 /// What the first bytes told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub struct Found {
 /// Which inspectors look, and for which destinations they do not.
 #[derive(Debug, Default)]
 pub struct Inspectors {
+    /// Counts what is found of TLS.
+    pub tls_stats: Option<TlsInspectorStats>,
+    /// Counts what is found of HTTP.
+    pub http_stats: Option<HttpInspectorStats>,
     /// Looks for TLS.
     pub tls: Option<Inspector>,
     /// Looks for plain HTTP.
@@ -93,12 +100,14 @@ impl Inspectors {
             loop {
                 match tls::client_hello(seen) {
                     Look::Is(hello) => {
+                        self.count_hello(&hello);
                         found.transport_protocol = "tls";
                         found.server_name = hello.server_name;
                         found.application_protocols = hello.application_protocols;
                         return Ok(());
                     }
                     Look::IsNot => {
+                        self.count_tls(TlsInspectorStat::tls_not_found);
                         found.transport_protocol = "raw_buffer";
                         break;
                     }
@@ -110,15 +119,50 @@ impl Inspectors {
             loop {
                 match http::version(seen) {
                     Look::Is(version) => {
+                        self.count_http(match version {
+                            "h2c" => HttpInspectorStat::http2_found,
+                            "http/1.0" => HttpInspectorStat::http10_found,
+                            _ => HttpInspectorStat::http11_found,
+                        });
                         found.application_protocols = vec![version.to_owned()];
                         return Ok(());
                     }
-                    Look::IsNot => return Ok(()),
+                    Look::IsNot => {
+                        self.count_http(HttpInspectorStat::http_not_found);
+                        return Ok(());
+                    }
                     Look::NeedMore => read_more(stream, seen).await?,
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Inspectors {
+    fn count_hello(&self, hello: &tls::ClientHello) {
+        self.count_tls(TlsInspectorStat::tls_found);
+        self.count_tls(match hello.server_name {
+            Some(_) => TlsInspectorStat::sni_found,
+            None => TlsInspectorStat::sni_not_found,
+        });
+        self.count_tls(if hello.application_protocols.is_empty() {
+            TlsInspectorStat::alpn_not_found
+        } else {
+            TlsInspectorStat::alpn_found
+        });
+    }
+
+    fn count_tls(&self, stat: Counter<TlsInspectorStat>) {
+        if let Some(stats) = &self.tls_stats {
+            stats.inc(stat);
+        }
+    }
+
+    fn count_http(&self, stat: Counter<HttpInspectorStat>) {
+        if let Some(stats) = &self.http_stats {
+            stats.inc(stat);
+        }
     }
 }
 

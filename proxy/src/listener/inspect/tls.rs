@@ -8,6 +8,8 @@ use super::Look;
 
 /// A longer hello is not read. (envoy: `TLS_MAX_CLIENT_HELLO`)
 const LONGEST: usize = 16 * 1024;
+/// Bytes of records, headers included, that one may be spread over: each read looks at all of them again.
+const LONGEST_SPREAD: usize = 2 * LONGEST;
 /// Protocols of one ALPN list that are looked at.
 const MOST_PROTOCOLS: usize = 32;
 
@@ -66,6 +68,7 @@ fn handshake(bytes: &[u8]) -> Look<Vec<u8>> {
             _ => return Look::IsNot,
         }
         match tail.get(length..) {
+            Some(next) if bytes.len() - next.len() > LONGEST_SPREAD => return Look::IsNot,
             Some(next) => rest = next,
             None => return Look::NeedMore,
         }
@@ -83,11 +86,15 @@ fn parse(body: &[u8]) -> Option<ClientHello> {
         return Some(hello);
     }
     let mut extensions = Reader(reader.list16()?);
+    let (mut has_names, mut has_protocols) = (false, false);
     while !extensions.0.is_empty() {
         let kind = extensions.number16()?;
         let data = extensions.list16()?;
         match kind {
+            // RFC 8446 §4.2: an extension comes once. Of two names, we would look at one and the server at the other.
+            0 if std::mem::replace(&mut has_names, true) => return None,
             0 => hello.server_name = server_name(data),
+            16 if std::mem::replace(&mut has_protocols, true) => return None,
             16 => hello.application_protocols = protocols(data)?,
             _ => {}
         }
@@ -168,6 +175,14 @@ mod tests {
         [&[1, 0][..], &list16(&body)].concat()
     }
 
+    /// The hello with its extensions once more behind them.
+    fn doubled(message: &[u8]) -> Vec<u8> {
+        const BEFORE: usize = 4 + 2 + 32 + 1 + 4 + 2;
+        let (start, extensions) = (&message[4..BEFORE], &message[BEFORE + 2..]);
+        let body = [start, &list16(&[extensions, extensions].concat())].concat();
+        [&[1, 0][..], &list16(&body)].concat()
+    }
+
     fn records(message: &[u8], size: usize) -> Vec<u8> {
         message.chunks(size).flat_map(|part| [&[22, 3, 1][..], &list16(part)].concat()).collect()
     }
@@ -197,9 +212,21 @@ mod tests {
             b"\x16\x03\x01\x00\x04\x02\x00\x00\x00",
             b"\x16\x03\x01\x00\x04\x01\xff\xff\xff",
             b"\x16\x03\x01\x00\x06\x01\x00\x00\x02\x03\x03",
+            &records(&doubled(&hello("a.com", &["h2"])), 10_000),
         ] {
             assert_eq!(client_hello(bytes), Look::IsNot, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_hello_in_too_many_records_is_none() {
+        let message = [&[1, 0, 0x3f, 0xff][..], &[0; 0x3fff]].concat();
+        assert_eq!(client_hello(&records(&message, 100)), Look::IsNot, "its body is no hello's");
+        let spread = records(&message, 1);
+        let end = 6 * LONGEST_SPREAD.div_ceil(6);
+        assert_eq!(client_hello(&spread[..end - 6]), Look::NeedMore);
+        assert_eq!(client_hello(&spread[..end]), Look::IsNot);
+        assert_eq!(client_hello(&spread), Look::IsNot);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Network filters: authorization of connections, and relaying of bytes.
 
+pub mod direct_response;
 pub mod rbac;
 pub mod tcp_proxy;
 

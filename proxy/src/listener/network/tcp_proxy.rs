@@ -3,6 +3,7 @@
 //! Each direction ends by itself: the end of one side's bytes is passed on, and the other side may still speak.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -93,6 +94,17 @@ async fn relay(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
     match outcome {
         Ok(End::Idle) => proxy.stats.inc(TcpStat::idle_timeout),
         Ok(End::Done) => {}
+        Ok(End::Reset(by)) => {
+            // The other side sees what happened here.
+            let other = match by {
+                By::Client => upstream.stream(),
+                By::Host => downstream.stream(),
+            };
+            other.abort_on_close();
+            if by == By::Host {
+                info.fail(Some(ResponseFlag::UpstreamRemoteReset), CauseCode::UpstreamReset);
+            }
+        }
         Err(_) => {
             proxy.stats.inc(TcpStat::max_downstream_connection_duration);
             info.fail(Some(ResponseFlag::DurationTimeout), CauseCode::MaxStreamDuration);
@@ -151,7 +163,7 @@ async fn open(
         cluster.counters.stats.inc(ClusterStat::upstream_cx_total);
         host.counters.cx_total.fetch_add(1, Relaxed);
         let started = Instant::now();
-        match connect(cluster, &host, None).await {
+        match connect(cluster, &host, None, None).await {
             Ok(Connected { io, local }) => {
                 note_connected(cluster, &host, info, local, started);
                 let cluster = cluster.clone();
@@ -203,6 +215,15 @@ struct Idle {
 enum End {
     Done,
     Idle,
+    /// One side has reset its connection.
+    Reset(By),
+}
+
+/// Who.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Client,
+    Host,
 }
 
 impl Idle {
@@ -240,21 +261,39 @@ async fn copy(downstream: &mut Io, upstream: &mut Io, idle: &Idle) -> End {
     let (mut up_read, mut up_write) = tokio::io::split(upstream);
     let request = pump(&mut down_read, &mut up_write, |n| idle.note(&idle.received, n));
     let response = pump(&mut up_read, &mut down_write, |n| idle.note(&idle.sent, n));
+    let mut request = std::pin::pin!(request);
+    let mut response = std::pin::pin!(response);
+    let both = async {
+        tokio::select! {
+            ended = &mut request => match ended {
+                Err(Reset) => End::Reset(By::Client),
+                Ok(()) => if response.await.is_err() { End::Reset(By::Host) } else { End::Done },
+            },
+            ended = &mut response => match ended {
+                Err(Reset) => End::Reset(By::Host),
+                Ok(()) => if request.await.is_err() { End::Reset(By::Client) } else { End::Done },
+            },
+        }
+    };
     tokio::select! {
-        _ = async { tokio::join!(request, response) } => End::Done,
+        end = both => end,
         () = idle.wait() => End::Idle,
     }
 }
+
+/// The source was reset.
+struct Reset;
 
 /// Moves bytes until the source ends, then ends the sink.
 async fn pump(
     source: &mut (impl AsyncReadExt + Unpin),
     sink: &mut (impl AsyncWriteExt + Unpin),
     moved: impl Fn(usize),
-) {
+) -> Result<(), Reset> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = match source.read(&mut buffer).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Reset),
             Ok(0) | Err(_) => break,
             Ok(length) => length,
         };
@@ -265,4 +304,5 @@ async fn pump(
         moved(length);
     }
     let _ = sink.shutdown().await;
+    Ok(())
 }

@@ -23,6 +23,13 @@ impl From<SystemTime> for Moment {
     }
 }
 
+/// A moment in UTC, given as seconds since 1970, as RFC 3339 writes it.
+#[must_use]
+pub fn rfc3339(seconds: i64) -> String {
+    let Date { year, month, day, hour, minute, second, .. } = Date::at(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// A date and the time of its day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Date {

@@ -6,31 +6,48 @@
 /// Makes a JSON string's content of the bytes from `start` on.
 pub(super) fn json(out: &mut Vec<u8>, start: usize) {
     let value = out.get(start..).unwrap_or_default();
-    let (mut is_plain, mut is_ascii) = (true, true);
-    for byte in value {
-        is_plain &= *byte >= b' ' && *byte != b'"' && *byte != b'\\';
-        is_ascii &= byte.is_ascii();
-    }
-    if is_plain && is_ascii {
+    if is_plain(value) {
         return;
     }
-    let is_utf8 = is_ascii || std::str::from_utf8(value).is_ok();
-    if !(is_plain && is_utf8) {
-        replace(out, start, |byte, out| match byte {
-            _ if !is_utf8 && (!(b' '..0x80).contains(&byte) || matches!(byte, b'"' | b'\\')) => {
-                numbered(out, byte);
-            }
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            0..b' ' => numbered(out, byte),
-            _ => out.push(byte),
-        });
+    let is_utf8 = std::str::from_utf8(value).is_ok();
+    replace(out, start, |byte, out| match byte {
+        _ if !is_utf8 && (!(b' '..0x80).contains(&byte) || matches!(byte, b'"' | b'\\')) => {
+            numbered(out, byte);
+        }
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0x08 => out.extend_from_slice(b"\\b"),
+        0x0c => out.extend_from_slice(b"\\f"),
+        0..b' ' => numbered(out, byte),
+        _ => out.push(byte),
+    });
+}
+
+/// True if every byte is ASCII and stands in JSON as it is; eight bytes are looked at in one go.
+fn is_plain(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const fn all(byte: u8) -> u64 {
+        ONES * byte as u64
     }
+    let (words, rest) = value.as_chunks::<8>();
+    // Blanks are plain.
+    let mut last = [b' '; 8];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    let mut found = 0;
+    for word in words.iter().chain([&last]) {
+        let word = u64::from_le_bytes(*word);
+        // The highest bit of a byte is set where a subtraction goes below zero: only a byte that is found lends from its neighbour.
+        found |= word
+            | word.wrapping_sub(all(b' '))
+            | (word ^ all(b'"')).wrapping_sub(ONES)
+            | (word ^ all(b'\\')).wrapping_sub(ONES);
+    }
+    found & all(0x80) == 0
 }
 
 /// Makes control characters from `start` on visible; tabs stay.
@@ -101,6 +118,20 @@ mod tests {
         let mut out = b"\n\x1b[31m\r\n\ta\x00\x7f\xff\xc3\xa9\"".to_vec();
         text(&mut out, 1);
         assert_eq!(out, b"\n\\x1b[31m\\x0d\\x0a\ta\\x00\\x7f\xff\xc3\xa9\"");
+    }
+
+    #[test]
+    fn plain_bytes_are_told_from_others_at_every_place() {
+        for length in 0..20 {
+            for place in 0..length {
+                for byte in 0..=255_u8 {
+                    let mut value = vec![b'~'; length];
+                    value[place] = byte;
+                    let expected = (b' '..0x80).contains(&byte) && byte != b'"' && byte != b'\\';
+                    assert_eq!(is_plain(&value), expected, "{byte} at {place} of {length}");
+                }
+            }
+        }
     }
 
     #[test]

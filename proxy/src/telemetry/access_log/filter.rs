@@ -146,3 +146,109 @@ impl Fields for NoLines {
         std::iter::empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use outrigger_policy::fraction::Denominator;
+    use outrigger_policy::matcher::HeaderRule;
+
+    use super::*;
+    use crate::telemetry::access_log::testing::{Stream, request};
+
+    /// What was sent to Envoy 1.40: a request, its status and its flag.
+    fn streams() -> Vec<(&'static str, Stream)> {
+        let id = |digits: &'static str| vec![("x-request-id", digits)];
+        [
+            ("/ok1", 200, vec![]),
+            ("/ok2", 200, vec![("x-a", "b")]),
+            ("/nf", 404, vec![]),
+            ("/nfg", 200, vec![("content-type", "application/grpc")]),
+            ("/ok-id0", 200, id("00000030-0000-0000-8000-000000000000")),
+            ("/ok-id9", 200, id("00000039-0000-9000-8000-000000000000")),
+            ("/ok-ida", 200, id("0000003a-0000-a000-8000-000000000000")),
+            ("/ok-51", 200, id("00000033-0000-4000-8000-000000000000")),
+            ("/ok-badid", 200, id("zzz")),
+        ]
+        .map(|(path, status, headers)| {
+            let mut stream = request("GET", path, &headers);
+            stream.info.response_code = status;
+            stream.info.timing.end = Some(stream.info.start + std::time::Duration::from_millis(5));
+            if path.starts_with("/nf") {
+                stream.info.flags.insert(ResponseFlag::NoRouteFound);
+            }
+            (path, stream)
+        })
+        .into()
+    }
+
+    fn passing(filter: &Filter) -> Vec<&'static str> {
+        let streams = streams();
+        let passed = streams.iter().filter(|(_, stream)| filter.passes(&stream.record()));
+        passed.map(|(path, _)| *path).collect()
+    }
+
+    fn header(rule: HeaderRule) -> Filter {
+        Filter::Header(HeaderMatcher::new(Name::new("x-a"), rule, false, false))
+    }
+
+    #[test]
+    fn filters_pass_what_they_do_in_envoy() {
+        let all: Vec<_> = streams().iter().map(|(path, _)| *path).collect();
+        let has_a = || header(HeaderRule::Present(true));
+        let bad = || Filter::Status(Comparison::AtLeast(400));
+        for (filter, expected) in [
+            (Filter::Status(Comparison::Equal(404)), vec!["/nf"]),
+            (Filter::Status(Comparison::AtMost(404)), all.clone()),
+            (Filter::Duration(Comparison::AtLeast(0)), all.clone()),
+            (Filter::Duration(Comparison::AtLeast(5)), all.clone()),
+            (Filter::Duration(Comparison::AtLeast(6)), vec![]),
+            (Filter::NotHealthCheck, all.clone()),
+            (Filter::Traceable, vec!["/ok-id9", "/ok-ida"]),
+            (has_a(), vec!["/ok2"]),
+            (Filter::All([bad(), has_a()].into()), vec![]),
+            (Filter::Any([bad(), has_a()].into()), vec!["/ok2", "/nf"]),
+            (Filter::Flags([].into()), vec!["/nf", "/nfg"]),
+            (Filter::Flags([ResponseFlag::NoRouteFound].into()), vec!["/nf", "/nfg"]),
+            (Filter::Flags([ResponseFlag::NoClusterFound].into()), vec![]),
+            (Filter::Grpc { statuses: [12].into(), excludes: false }, vec!["/nf"]),
+            (
+                Filter::LogType { types: [LogType::DownstreamEnd].into(), excludes: false },
+                all.clone(),
+            ),
+            (Filter::LogType { types: [LogType::DownstreamEnd].into(), excludes: true }, vec![]),
+            (Filter::LogType { types: [].into(), excludes: false }, vec![]),
+        ] {
+            assert_eq!(passing(&filter), expected, "{filter:?}");
+        }
+        let others = passing(&Filter::Grpc { statuses: [12].into(), excludes: true });
+        assert_eq!(others.len(), all.len() - 1);
+        assert_eq!(passing(&Filter::Status(Comparison::NotEqual(404))), others);
+    }
+
+    #[test]
+    fn the_id_of_a_request_decides_about_its_sample() {
+        let sampled = |numerator, is_independent| {
+            let share = Fraction::new(numerator, Denominator::Hundred);
+            passing(&Filter::Sampled(Sampling { share, is_independent }))
+        };
+        assert_eq!(sampled(0, false), Vec::<&str>::new());
+        assert_eq!(sampled(100, true).len(), streams().len());
+        for _ in 0..20 {
+            // 0x30, 0x39, 0x3a, 0x33 of a hundred.
+            let found = sampled(50, false);
+            assert!(found.contains(&"/ok-id0"), "{found:?}");
+            assert!(!found.iter().any(|p| matches!(*p, "/ok-id9" | "/ok-ida" | "/ok-51")));
+        }
+        let mut drawn: Vec<_> = (0..40).map(|_| sampled(50, true)).collect();
+        drawn.dedup();
+        assert!(drawn.len() > 1, "drawn anew");
+    }
+
+    #[test]
+    fn a_connection_has_no_headers() {
+        let stream = Stream::default();
+        assert!(header(HeaderRule::Present(false)).passes(&stream.record()));
+        assert!(!header(HeaderRule::Present(true)).passes(&stream.record()));
+        assert!(!Filter::Traceable.passes(&stream.record()));
+    }
+}

@@ -70,7 +70,7 @@ impl Format {
                     operation.cut(out, start);
                     match wrote {
                         Wrote::Text | Wrote::Json => escape::text(out, start),
-                        Wrote::Number => {}
+                        Wrote::Number | Wrote::Plain => {}
                         Wrote::Nothing => out.extend_from_slice(self.empty),
                     }
                 }

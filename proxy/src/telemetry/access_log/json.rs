@@ -21,7 +21,7 @@ pub struct Node(Kind);
 
 #[derive(Debug)]
 struct Member {
-    /// With quotes and colon.
+    /// With a comma before it, quotes and colon.
     key: Box<[u8]>,
     value: Node,
 }
@@ -147,8 +147,8 @@ impl JsonFormat {
 fn sorted(mut members: Vec<(String, Node)>) -> Box<[Member]> {
     members.sort_by(|(a, _), (b, _)| a.cmp(b));
     let member = |(key, value): (String, Node)| {
-        let mut quoted = [b"\"", key.as_bytes()].concat();
-        escape::json(&mut quoted, 1);
+        let mut quoted = [b",\"", key.as_bytes()].concat();
+        escape::json(&mut quoted, 2);
         quoted.extend_from_slice(b"\":");
         Member { key: quoted.into(), value }
     };
@@ -156,23 +156,29 @@ fn sorted(mut members: Vec<(String, Node)>) -> Box<[Member]> {
 }
 
 /// False if the operator has no value; then nothing is written.
+#[inline]
 fn write_typed(operation: &Operation, out: &mut Vec<u8>, record: &Record<'_>) -> bool {
+    if operation.is_number() {
+        return operation.write(record, out) != Wrote::Nothing;
+    }
     let start = out.len();
     out.push(b'"');
     match operation.write(record, out) {
         Wrote::Text => {
             operation.cut(out, start + 1);
             escape::json(out, start + 1);
-            out.push(b'"');
         }
+        Wrote::Plain => operation.cut(out, start + 1),
         Wrote::Number | Wrote::Json => {
             out.remove(start);
+            return true;
         }
         Wrote::Nothing => {
             out.truncate(start);
             return false;
         }
     }
+    out.push(b'"');
     true
 }
 
@@ -186,6 +192,7 @@ fn write_text(pieces: &[Piece], empty: &[u8], out: &mut Vec<u8>, record: &Record
                 match operation.write(record, out) {
                     Wrote::Nothing => out.extend_from_slice(empty),
                     Wrote::Number => {}
+                    Wrote::Plain => operation.cut(out, start),
                     Wrote::Text | Wrote::Json => {
                         operation.cut(out, start);
                         escape::json(out, start);
@@ -205,18 +212,28 @@ fn write_object(
     omits_empty: bool,
 ) -> bool {
     out.push(b'{');
-    let begin = out.len();
+    let mut has_members = false;
     for member in members {
         let before = out.len();
-        if before > begin {
-            out.push(b',');
-        }
-        out.extend_from_slice(&member.key);
-        if !member.value.write(out, record, omits_empty) {
+        let comma = usize::from(!has_members);
+        out.extend_from_slice(member.key.get(comma..).unwrap_or_default());
+        // Nearly all members are one operator, which is worth a shorter way.
+        let is_written = match &member.value.0 {
+            Kind::Typed(operation) => {
+                let is_there = write_typed(operation, out, record);
+                if !is_there && !omits_empty {
+                    out.extend_from_slice(b"null");
+                }
+                is_there || !omits_empty
+            }
+            _ => member.value.write(out, record, omits_empty),
+        };
+        if is_written {
+            has_members = true;
+        } else {
             out.truncate(before);
         }
     }
-    let has_members = out.len() > begin;
     out.push(b'}');
     has_members
 }

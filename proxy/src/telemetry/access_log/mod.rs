@@ -28,13 +28,12 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use calendar::rfc3339;
 pub use filter::{Comparison, Filter, Sampling};
 pub use format::{Format, FormatError, Options};
 pub use json::{JsonFormat, Node};
 pub use record::{LogType, Record};
-pub use sinks::{
-    LogFile, Settings, flush, flush_at_intervals, flush_when_due, hand_over, install, reopen,
-};
+pub use sinks::{LogFile, Settings, flush, flush_at_intervals, flush_when_due, install, reopen};
 
 /// The logs of a listener, a connection manager or a TCP proxy, in the order of the configuration.
 #[derive(Debug, Default)]

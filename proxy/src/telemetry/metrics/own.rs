@@ -11,6 +11,8 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use outrigger_policy::verdict::CauseCode;
 
+use super::query::StatsQuery;
+
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
 /// The recorder and the handles of our own metrics.
@@ -87,10 +89,23 @@ impl Own {
         self.recorder.register_counter(&key, &METADATA)
     }
 
-    /// All of them in the exposition format, to follow what `write_prometheus` writes.
+    /// Those that `query` asks for, in the exposition format, to follow what `write_prometheus` writes.
     #[must_use]
-    pub fn text(&self) -> String {
-        self.rendered.render()
+    pub fn text(&self, query: &StatsQuery) -> String {
+        let rendered = self.rendered.render();
+        let mut text = String::with_capacity(rendered.len());
+        // Families are apart by an empty line, and begin with their type.
+        for family in rendered.split("\n\n") {
+            let name = family.split(' ').nth(2).unwrap_or_default();
+            let is_asked =
+                query.filter.as_ref().is_none_or(|f| f.is_match(name) != query.invert_filter);
+            let is_used = family.lines().any(|l| !l.starts_with('#') && !l.ends_with(" 0"));
+            if is_asked && (is_used || !query.used_only) && !family.is_empty() {
+                text.push_str(family);
+                text.push_str("\n\n");
+            }
+        }
+        text
     }
 }
 
@@ -106,7 +121,7 @@ mod tests {
         own.cause(CauseCode::NoRoute);
         let refused = own.config_refused("cluster");
         refused.increment(3);
-        let text = own.text();
+        let text = own.text(&StatsQuery::default());
         for line in [
             "# TYPE outrigger_panics_total counter",
             "outrigger_panics_total 1",
@@ -118,6 +133,9 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(!text.contains("# HELP"));
+        let used = StatsQuery { used_only: true, ..StatsQuery::default() };
+        assert!(!own.text(&used).contains("outrigger_metrics_series"));
+        assert!(own.text(&used).contains("outrigger_panics_total 1"));
     }
 
     #[test]
@@ -126,7 +144,7 @@ mod tests {
         for code in CauseCode::ALL {
             own.cause(*code);
         }
-        let text = own.text();
+        let text = own.text(&StatsQuery::default());
         for code in CauseCode::ALL {
             let line = format!("outrigger_causes_total{{cause=\"{}\"}} 1", code.as_str());
             assert!(text.contains(&line), "{line}");
@@ -137,7 +155,7 @@ mod tests {
     fn only_one_recorder_can_be_installed() {
         let own = Own::install().unwrap();
         metrics::counter!("outrigger_test_total").increment(1);
-        assert!(own.text().contains("outrigger_test_total 1"));
+        assert!(own.text(&StatsQuery::default()).contains("outrigger_test_total 1"));
         assert!(Own::install().is_err());
     }
 }

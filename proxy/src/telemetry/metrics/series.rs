@@ -178,8 +178,17 @@ mod tests {
         assert!(dump.contains("to=\"held\"") && dump.contains("to=\"busy\""), "{dump}");
         assert!(!dump.contains("to=\"idle\""), "{dump}");
         drop(held);
-        assert!(series.own.text().contains("outrigger_metrics_series 2"), "{}", series.own.text());
-        assert!(series.own.text().contains("outrigger_metrics_series_expired_total 1"));
+        assert!(
+            series.own.text(&StatsQuery::default()).contains("outrigger_metrics_series 2"),
+            "{}",
+            series.own.text(&StatsQuery::default())
+        );
+        assert!(
+            series
+                .own
+                .text(&StatsQuery::default())
+                .contains("outrigger_metrics_series_expired_total 1")
+        );
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Waiter {
         }
     }
 
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "the form of a poll")]
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Leased, Failure>> {
         let mut state = self.state.borrow_mut();
         match state.0.take() {

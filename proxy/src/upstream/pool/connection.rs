@@ -30,6 +30,16 @@ pub struct Meta {
     requests: Cell<u64>,
     permit: Option<Permit>,
     protocol: Protocol,
+    ended: Cell<Ended>,
+}
+
+/// How a connection came to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The host has closed it.
+    pub by_host: bool,
+    /// A request was on it.
+    pub with_request: bool,
 }
 
 impl Meta {
@@ -60,10 +70,16 @@ impl Meta {
             requests: Cell::new(0),
             permit: Some(permit),
             protocol,
+            ended: Cell::default(),
         }
     }
 
-    /// Counts a request; false if the connection should take no other afterwards.
+    /// Says how the connection comes to its end; without a word it is closed here, at rest.
+    pub fn ended(&self, ended: Ended) {
+        self.ended.set(ended);
+    }
+
+    /// Counts a request.
     pub fn count_request(&self) {
         self.requests.set(self.requests.get() + 1);
     }
@@ -89,6 +105,20 @@ impl Drop for Meta {
         let stats = &self.cluster.counters.stats;
         stats.down(ClusterStat::upstream_cx_active);
         stats.inc(ClusterStat::upstream_cx_destroy);
+        let Ended { by_host, with_request } = self.ended.get();
+        stats.inc(if by_host {
+            ClusterStat::upstream_cx_destroy_remote
+        } else {
+            ClusterStat::upstream_cx_destroy_local
+        });
+        if with_request {
+            stats.inc(ClusterStat::upstream_cx_destroy_with_active_rq);
+            stats.inc(if by_host {
+                ClusterStat::upstream_cx_destroy_remote_with_active_rq
+            } else {
+                ClusterStat::upstream_cx_destroy_local_with_active_rq
+            });
+        }
         stats.record(ClusterStat::upstream_cx_length_ms, millis(self.created.elapsed()));
         stats.record(ClusterStat::upstream_rq_per_cx, self.requests.get());
         if self.protocol == Protocol::Http1 && self.is_worn() {

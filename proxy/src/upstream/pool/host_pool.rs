@@ -19,6 +19,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::ClientConnection;
 use crate::net::{Counted, Traffic};
 use crate::telemetry::metrics::ClusterStat;
+use crate::tls::Spoken;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::connect::{Connected, connect};
 use crate::upstream::host::Host;
@@ -142,7 +143,12 @@ impl HostPool {
         worker::spawn("upstream connection", async move {
             let started = Instant::now();
             let connecting = Connecting { pool: pool.clone() };
-            let result = connect(&pool.cluster, &pool.host, pool.requested.as_deref()).await;
+            let spoken = match pool.protocol {
+                Protocol::Http1 => Spoken::Http1,
+                Protocol::Http2 => Spoken::Http2,
+            };
+            let requested = pool.requested.as_deref();
+            let result = connect(&pool.cluster, &pool.host, requested, Some(spoken)).await;
             drop(connecting);
             match result {
                 Ok(connected) => pool.connected(connected, permit, started).await,
@@ -201,7 +207,9 @@ impl HostPool {
         self.cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_fail);
         self.host.counters.cx_connect_fail.fetch_add(1, Relaxed);
         let waiting = std::mem::take(&mut self.state.borrow_mut().waiting);
+        let stats = &self.cluster.counters.stats;
         for waiter in waiting {
+            stats.inc(ClusterStat::upstream_rq_pending_failure_eject);
             waiter.resolve(Err(failure.clone()));
         }
     }
@@ -312,10 +320,14 @@ impl HostPool {
         is_empty && (is_retired || self.requested.is_some())
     }
 
-    /// The failure of a request that a full breaker refuses.
+    /// The failure of a request that a full breaker refuses. Requests that run are counted apart from those that wait for a connection.
     pub(super) fn overflow(&self, code: CauseCode) -> Failure {
         use outrigger_policy::verdict::Cause;
-        self.cluster.counters.stats.inc(ClusterStat::upstream_rq_pending_overflow);
+        let counter = match code {
+            CauseCode::MaxRequests => ClusterStat::upstream_rq_active_overflow,
+            _ => ClusterStat::upstream_rq_pending_overflow,
+        };
+        self.cluster.counters.stats.inc(counter);
         Failure::new(FailureKind::Overflow, Cause::about(code, &self.cluster.name)).unsent()
     }
 }

@@ -29,7 +29,7 @@ use crate::worker::{self, Mail};
 
 pub use active::ActiveRequest;
 pub use checkout::Checkout;
-pub use connection::{Http1Connection, Http2Connection, Http2Lease, Leased, Meta};
+pub use connection::{Ended, Http1Connection, Http2Connection, Http2Lease, Leased, Meta};
 pub use host_pool::HostPool;
 
 /// Time between two looks at idle connections.

@@ -63,6 +63,17 @@ fn fail<T>(line: usize, reason: impl Into<String>) -> Result<T> {
     Err(Fault { line: narrow(line), path: String::new(), reason: reason.into() })
 }
 
+/// How many lists and maps stand in each other; no node has more than [`DEPTH_MAX`].
+fn levels(node: &Node) -> usize {
+    match &node.content {
+        Content::Scalar(_) => 0,
+        Content::List(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Content::Map(entries) => {
+            1 + entries.iter().map(|entry| levels(&entry.node)).max().unwrap_or(0)
+        }
+    }
+}
+
 fn narrow(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
@@ -127,9 +138,12 @@ impl Builder {
                 self.complete(open.content, open.line, open.anchor, open.spent)
             }
             Event::Alias(anchor) => {
-                let Some((_, budget)) = self.anchors.get(&anchor) else {
+                let Some((node, budget)) = self.anchors.get(&anchor) else {
                     return self.fail(line, "an alias inside what it stands for");
                 };
+                if self.open.len() + levels(node) > DEPTH_MAX {
+                    return self.too_deep(line);
+                }
                 self.spend(*budget, line)?;
                 match self.anchors.get(&anchor).cloned() {
                     Some((node, _)) => self.attach(node),
@@ -142,7 +156,7 @@ impl Builder {
 
     fn begin(&mut self, content: Content, line: usize, anchor: usize) -> Result<()> {
         if self.open.len() >= DEPTH_MAX {
-            return self.fail(line, format!("more than {DEPTH_MAX} levels of lists and maps"));
+            return self.too_deep(line);
         }
         let spent = self.spent;
         self.spend(Budget { nodes: 1, bytes: 0 }, line)?;
@@ -189,6 +203,10 @@ impl Builder {
             (Content::Scalar(_), ..) => {}
         }
         Ok(())
+    }
+
+    fn too_deep(&self, line: usize) -> Result<()> {
+        self.fail(line, format!("more than {DEPTH_MAX} levels of lists and maps"))
     }
 
     fn spend(&mut self, cost: Budget, line: usize) -> Result<()> {

@@ -92,6 +92,11 @@ fn hostile_documents_are_refused() {
     }
     assert_eq!(reason(&laughs).1, format!("more than {NODES_MAX} values, aliases expanded"));
 
+    let half = DEPTH_MAX / 2;
+    let nested = |inner| format!("{}{inner}{}", "[".repeat(half), "]".repeat(half));
+    let deep = format!("a: &a {}\nb: &b {}\nc: *b\n", nested("x"), nested("*a"));
+    assert_eq!(reason(&deep), (2, format!("more than {DEPTH_MAX} levels of lists and maps")));
+
     let big = "x".repeat(1 << 20);
     let copies = vec!["*big"; 100].join(", ");
     let bytes = format!("a: &big {big}\nb: [{copies}]\n");

@@ -10,7 +10,7 @@ use outrigger_xds_api::envoy::extensions::path::r#match::uri_template::v3::UriTe
 
 use super::Layer;
 use super::rules::{header, path};
-use crate::config::common::{Translated, cidr, decode, int_range, non_empty, required};
+use crate::config::common::{Translated, cidr, decode, extension, int_range, non_empty, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
@@ -94,7 +94,7 @@ fn set(message: Set, layer: Layer, at: &At<'_>, cx: &Cx<'_>) -> Translated<Vec<P
 }
 
 fn template(message: TypedExtensionConfig, at: &At<'_>, cx: &Cx<'_>) -> Translated<PathTemplate> {
-    let TypedExtensionConfig { name, typed_config } = message;
+    let (name, typed_config) = extension(message, at, cx);
     non_empty(name, &at.field("name"))?;
     let at = at.field("typed_config");
     let config = required(typed_config, &at)?;

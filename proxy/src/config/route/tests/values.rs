@@ -355,7 +355,6 @@ fn what_changes_nothing_is_noted() {
             format!("{route}.route.flush_timeout"),
             format!("{route}.route.max_internal_redirects"),
             format!("{route}.route.retry_policy.retry_on"),
-            format!("{route}.stat_prefix"),
             format!("{route}.typed_per_filter_config[\"f\"].config"),
             "virtual_hosts[0].virtual_clusters".to_owned(),
         ]

@@ -1,1 +1,4 @@
-//! Tests.
+//! Tests of transport sockets.
+
+mod snippet;
+mod verdicts;

@@ -81,6 +81,11 @@ impl ChunkedDecoder {
                 let data = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(there);
                 self.remaining -= data as u64;
                 if self.remaining == 0 {
+                    // Data of a chunk that is not ended as it should be goes nowhere, if that can be seen already.
+                    let rest = input.get(index + data..).unwrap_or_default();
+                    if !rest.iter().zip(b"\r\n").all(|(byte, wanted)| byte == wanted) {
+                        return Err(HeadError::Body);
+                    }
                     self.state = State::DataCr;
                 }
                 return Ok(Step::Data { skip: index, data });

@@ -45,6 +45,8 @@ pub struct ResponseLimits {
     pub head_bytes: usize,
     /// Lines of a head.
     pub headers: usize,
+    /// Trailers pass, both ways. (envoy: Http1ProtocolOptions.enable_trailers)
+    pub trailers: bool,
 }
 
 /// How the request is sent.
@@ -75,6 +77,8 @@ pub struct ClientStream {
     keep_alive: bool,
     has_head: bool,
     is_broken: bool,
+    /// The host has closed its direction.
+    is_closed: bool,
     body_received: u64,
     body_sent: u64,
 }
@@ -178,6 +182,7 @@ impl ClientStream {
             keep_alive: false,
             has_head: false,
             is_broken: false,
+            is_closed: false,
             body_received: 0,
             body_sent: 0,
         }
@@ -214,6 +219,7 @@ impl ClientStream {
             match ready!(self.connection.poll_fill(cx)) {
                 Ok(0) | Err(_) => {
                     self.is_broken = true;
+                    self.is_closed = true;
                     let kind = if self.connection.input.is_empty() {
                         FailureKind::ConnectionTermination
                     } else {
@@ -241,6 +247,7 @@ impl ClientStream {
                 Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
                 Ok(Decoded::End { skip, trailers }) => {
                     self.connection.consume(skip);
+                    let trailers = trailers.filter(|_| self.limits.trailers);
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
                 }
                 Ok(Decoded::Data { skip, len }) => {
@@ -256,9 +263,13 @@ impl ClientStream {
             match ready!(self.connection.poll_fill(cx)) {
                 Ok(0) | Err(_) if self.decoder.end_of_input().is_ok() => {
                     self.is_broken = true;
+                    self.is_closed = true;
                     return Poll::Ready(None);
                 }
-                Ok(0) | Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
+                Ok(0) | Err(_) => {
+                    self.is_closed = true;
+                    return Poll::Ready(Some(Err(self.break_off())));
+                }
                 Ok(_) => {}
             }
         }
@@ -324,6 +335,12 @@ impl ClientStream {
         self.connection.written == 0 && !self.connection.output.is_empty()
     }
 
+    /// True if the host has closed the connection.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Bytes of the request's body sent and of the response's body received.
     #[must_use]
     pub const fn body_traffic(&self) -> (u64, u64) {
@@ -378,6 +395,7 @@ impl ClientStream {
     }
 
     fn end_upload(&mut self, trailers: Option<&Headers>) {
+        let trailers = trailers.filter(|_| self.limits.trailers);
         encode::end(&mut self.connection.output, self.body_length, trailers);
         self.upload = Upload::Sent;
     }

@@ -1,6 +1,6 @@
 //! The body of one message, of whatever length.
 
-use outrigger_policy::head::Headers;
+use outrigger_policy::head::{Headers, Id};
 
 use super::chunked::{ChunkedDecoder, Step};
 use super::error::HeadError;
@@ -22,6 +22,21 @@ enum Kind {
     Exact(u64),
     Chunked(Box<ChunkedDecoder>),
     UntilClose,
+}
+
+/// Lines that say how a message is read or where it goes: as trailers they would fool a reader that adds them to the head.
+/// (RFC 9110 §6.5.1)
+const fn is_framing(id: Id) -> bool {
+    matches!(
+        id,
+        Id::HOST
+            | Id::CONTENT_LENGTH
+            | Id::TRANSFER_ENCODING
+            | Id::CONNECTION
+            | Id::KEEP_ALIVE
+            | Id::UPGRADE
+            | Id::TE
+    )
 }
 
 /// What stands at the start of the input.
@@ -85,7 +100,9 @@ impl BodyDecoder {
                 Step::NeedMore => Ok(Decoded::NeedMore),
                 Step::Data { skip, data } => Ok(Decoded::Data { skip, len: data }),
                 Step::End { skip } => {
-                    let trailers = Some(decoder.take_trailers()).filter(|t| !t.is_empty());
+                    let mut trailers = decoder.take_trailers();
+                    trailers.retain(|_, id, _| !is_framing(id));
+                    let trailers = Some(trailers).filter(|t| !t.is_empty());
                     self.kind = Kind::Done;
                     Ok(Decoded::End { skip, trailers })
                 }

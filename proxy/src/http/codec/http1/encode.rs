@@ -8,8 +8,12 @@ use outrigger_policy::head::{Headers, Protocol, RequestHead, ResponseHead, reaso
 
 use super::framing::BodyLength;
 
+/// Room for what stands beside the header lines of a head, and for a small body: both go out in one piece, so memory is asked for once.
+const ROOM: usize = 512;
+
 /// Appends the head of a request. `authority` goes out as `host`, before all other lines.
 pub fn request_head(out: &mut Vec<u8>, head: &RequestHead, extra: &[(&str, &[u8])]) {
+    out.reserve(size(&head.headers) + head.path().len() + ROOM);
     out.extend_from_slice(head.method());
     out.push(b' ');
     match head.path() {
@@ -34,6 +38,7 @@ pub fn response_head(
     head: &ResponseHead,
     extra: &[(&str, &[u8])],
 ) {
+    out.reserve(size(&head.headers) + ROOM);
     out.extend_from_slice(version.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
@@ -71,6 +76,11 @@ pub fn end(out: &mut Vec<u8>, length: BodyLength, trailers: Option<&Headers>) {
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Bytes that [`lines`] appends.
+fn size(headers: &Headers) -> usize {
+    headers.byte_size() + headers.len() * b": \r\n".len()
 }
 
 fn lines(out: &mut Vec<u8>, headers: &Headers) {

@@ -27,6 +27,9 @@ pub enum HeadError {
     /// HTTP/1.0 where it is off, or a version that does not exist.
     #[error("unsupported version")]
     Version,
+    /// A `connection` line names a header that proxies tell each other by.
+    #[error("forwarding header in connection")]
+    Nominated,
     /// Both lengths.
     #[error("both content-length and transfer-encoding")]
     BothLengths,
@@ -64,12 +67,13 @@ impl HeadError {
             Self::TooManyHeaders => "http1.too_many_headers",
             Self::BothLengths => "http1.content_length_and_chunked_not_allowed",
             Self::TransferEncoding => "http1.invalid_transfer_encoding",
+            Self::Nominated => "http1.connection_header_rejected",
             Self::Target => "http1.invalid_url",
             Self::Version => "low_version",
             Self::Characters => "http1.invalid_characters",
+            Self::Host => "http.invalid_authority",
             Self::BareLineFeed
             | Self::Malformed
-            | Self::Host
             | Self::ContentLength
             | Self::Body
             | Self::Upgrade => "http1.codec_error",

@@ -91,9 +91,10 @@ pub fn parse_request(
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
         Ok(_) => return Err(HeadError::Malformed),
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
-        Err(httparse::Error::Version) => return Err(HeadError::Version),
         Err(httparse::Error::HeaderValue) => return Err(HeadError::Characters),
-        Err(_) => return Err(HeadError::Malformed),
+        // A byte that no line may have is told from a line that only does not parse.
+        Err(_) if bytes.contains(&0) => return Err(HeadError::Characters),
+        Err(_) => return Err(line_error(bytes)),
     }
     let (Some(method), Some(target), Some(version)) =
         (request.method, request.path, request.version)
@@ -122,11 +123,48 @@ pub fn parse_request(
         }
     }
     set_target(&mut head, target.as_bytes(), host)?;
+    if nominates_forwarding(&head) {
+        return Err(HeadError::Nominated);
+    }
     let body = body_length(&head)?;
     let expects_continue = version == 1
         && head.headers.get(Id::EXPECT).is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
     let keep_alive = keeps_alive(&head.headers, version == 0);
     Ok(ParsedRequest { head, body, keep_alive, expects_continue })
+}
+
+/// A line without a version is HTTP/0.9, and three words may end in a version that is not spoken here; anything else is no request line.
+fn line_error(bytes: &[u8]) -> HeadError {
+    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let is_version = |word: &[u8]| match word.strip_prefix(b"HTTP/") {
+        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
+        _ => false,
+    };
+    let words = [words.next(), words.next(), words.next(), words.next()];
+    match words {
+        [Some(_), Some([b'/', ..]), None, None] => HeadError::Version,
+        [Some(_), Some(_), Some(b"HTTP/1.0" | b"HTTP/1.1"), None] => HeadError::Malformed,
+        [Some(_), Some(_), Some(version), None] if is_version(version) => HeadError::Version,
+        _ => HeadError::Malformed,
+    }
+}
+
+/// False if what has come cannot become a request line: it does not begin as a method does.
+#[must_use]
+pub(super) fn may_be_request(input: &[u8]) -> bool {
+    const LONGEST_METHOD: usize = 11;
+    let start = input.get(..LONGEST_METHOD + 1).unwrap_or(input);
+    let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
+    word.len() <= LONGEST_METHOD
+        && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-' || *byte == b'\r')
+}
+
+/// A client that says that a forwarding header belongs to its connection wants it stripped, perhaps one that a trusted hop has set.
+fn nominates_forwarding(head: &RequestHead) -> bool {
+    let names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    head.headers.contains(Id::CONNECTION)
+        && names.iter().any(|name| head.headers.has_token(Id::CONNECTION, name))
 }
 
 fn body_length(head: &RequestHead) -> Result<BodyLength, HeadError> {
@@ -155,6 +193,12 @@ fn set_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>) -> Res
     } else if target.starts_with(b"/") || (target == b"*" && head.method() == b"OPTIONS") {
         head.set_path(target);
     } else {
+        if target == b"*" {
+            return Err(HeadError::Target);
+        }
+        if !target.windows(3).any(|three| three == b"://") {
+            return Err(HeadError::Malformed);
+        }
         let (authority, path) = absolute_form(target).ok_or(HeadError::Target)?;
         // RFC 9112 §3.2.2: the authority of the target replaces the host line.
         head.set_authority(authority);

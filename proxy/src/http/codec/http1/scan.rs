@@ -19,17 +19,19 @@ pub fn head_end(
     scan: &mut HeadScan,
     limit: usize,
 ) -> Result<Option<usize>, HeadError> {
-    let fresh = buffer.get(scan.searched..).unwrap_or_default();
+    // What lies beyond the limit is not looked at: the answer must not depend on how much came in one read.
+    let within = buffer.get(..limit).unwrap_or(buffer);
+    let fresh = within.get(scan.searched..).unwrap_or_default();
     for offset in memchr::memchr_iter(b'\n', fresh) {
         let at = scan.searched + offset;
-        let line = buffer.get(..at).unwrap_or_default();
+        let line = within.get(..at).unwrap_or_default();
         let Some(line) = line.strip_suffix(b"\r") else { return Err(HeadError::BareLineFeed) };
         if line.ends_with(b"\n") {
-            return if at < limit { Ok(Some(at + 1)) } else { Err(HeadError::TooLarge) };
+            return Ok(Some(at + 1));
         }
     }
-    scan.searched = buffer.len();
-    if buffer.len() >= limit { Err(HeadError::TooLarge) } else { Ok(None) }
+    scan.searched = within.len();
+    if within.len() == limit { Err(HeadError::TooLarge) } else { Ok(None) }
 }
 
 #[cfg(test)]
@@ -61,6 +63,8 @@ mod tests {
     fn refuses_a_head_over_the_limit() {
         let result = head_end(HEAD, &mut HeadScan::default(), 16);
         assert!(matches!(result, Err(HeadError::TooLarge)));
+        let result = head_end(b"GET / HTTP/1.1\n", &mut HeadScan::default(), 14);
+        assert!(matches!(result, Err(HeadError::TooLarge)), "however much came at once");
         let result = head_end(&[b'a'; 64], &mut HeadScan::default(), 64);
         assert!(matches!(result, Err(HeadError::TooLarge)));
     }

@@ -17,7 +17,7 @@ use super::decoder::{BodyDecoder, Decoded};
 use super::encode;
 use super::error::HeadError;
 use super::framing::BodyLength;
-use super::request::{ParsedRequest, RequestLimits, parse_request};
+use super::request::{ParsedRequest, RequestLimits, may_be_request, parse_request};
 use super::scan::{HeadScan, head_end};
 use crate::body::{Frame, PollFrame};
 use crate::failure::{Failure, FailureKind};
@@ -50,6 +50,8 @@ struct Inner {
     input: Vec<u8>,
     scan: HeadScan,
     decoder: BodyDecoder,
+    /// Trailers of requests are passed on.
+    passes_trailers: bool,
     /// The client waits for this before it sends its body.
     owes_continue: bool,
     output: Vec<u8>,
@@ -74,6 +76,7 @@ impl ServerConnection {
                 input: seen,
                 scan: HeadScan::default(),
                 decoder: BodyDecoder::default(),
+                passes_trailers: false,
                 owes_continue: false,
                 output: Vec::new(),
                 written: 0,
@@ -121,6 +124,9 @@ impl ServerConnection {
                 inner.owes_continue = false;
                 return Poll::Ready(Ok(Some(request)));
             }
+            if !may_be_request(&inner.input) {
+                return Poll::Ready(Err(ReadError::Head(HeadError::Malformed)));
+            }
             match ready!(inner.poll_fill(cx)) {
                 Ok(0) if inner.input.is_empty() => return Poll::Ready(Ok(None)),
                 Ok(0) | Err(_) => return Poll::Ready(Err(ReadError::Gone)),
@@ -143,6 +149,7 @@ impl ServerConnection {
                 Err(error) => return Poll::Ready(Some(Err(inner.fail_body(error)))),
                 Ok(Decoded::End { skip, trailers }) => {
                     inner.consume(skip);
+                    let trailers = trailers.filter(|_| inner.passes_trailers);
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
                 }
                 Ok(Decoded::Data { skip, len }) => {
@@ -167,6 +174,24 @@ impl ServerConnection {
     /// Lets the body of the current request be all bytes until the client closes: an upgrade.
     pub fn start_raw(&self) {
         self.inner.borrow_mut().decoder = BodyDecoder::new(BodyLength::UntilClose);
+    }
+
+    /// Whether trailers of the current request are passed on. (envoy: Http1ProtocolOptions.enable_trailers)
+    pub fn pass_trailers(&self, passes: bool) {
+        self.inner.borrow_mut().passes_trailers = passes;
+    }
+
+    /// True if the client sends no more.
+    #[must_use]
+    pub fn is_read_closed(&self) -> bool {
+        self.inner.borrow().is_read_closed
+    }
+
+    /// True if the client left before its request was complete.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.is_read_closed && !inner.decoder.is_done() && inner.body_error.is_none()
     }
 
     /// True once the body of the current request was read to its end.
@@ -257,8 +282,9 @@ impl ServerConnection {
 impl Inner {
     /// RFC 9112 §2.2: empty lines before a request are ignored.
     fn skip_empty_lines(&mut self) {
-        while self.input.starts_with(b"\r\n") {
-            self.consume(2);
+        let length = 2 * self.input.chunks(2).take_while(|line| line == b"\r\n").count();
+        if length > 0 {
+            self.consume(length);
             self.scan = HeadScan::default();
         }
     }

@@ -3,6 +3,8 @@
 //! `http::HeaderMap` lives only here, between our [`Headers`] and the `h2` crate. Towards `h2` all values of a message share one
 //! copy of its bytes; from `h2` they are copied into one buffer.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use outrigger_policy::head::{Headers, Id};
@@ -42,12 +44,14 @@ pub fn to_map(headers: &Headers, extra: &[(&str, &[u8])]) -> HeaderMap {
         if is_of_one_connection(id, buffer.get(value.clone()).unwrap_or_default()) {
             continue;
         }
-        let name = match id {
-            Id::CUSTOM => HeaderName::from_bytes(buffer.get(name).unwrap_or_default()),
-            id => Ok(known(id)),
+        let name = match known(id) {
+            Some(name) => Ok(name.clone()),
+            None => HeaderName::from_bytes(buffer.get(name).unwrap_or_default()),
         };
         // Every name and value came through a codec or a checked formatter, so neither can fail here.
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(shared.slice(value))) {
+        let value = HeaderValue::from_maybe_shared(shared.slice(value));
+        if let (Ok(name), Ok(mut value)) = (name, value) {
+            value.set_sensitive(is_seen_once(id));
             let _ = map.try_append(name, value);
         }
     }
@@ -58,6 +62,11 @@ pub fn to_map(headers: &Headers, extra: &[(&str, &[u8])]) -> HeaderMap {
         }
     }
     map
+}
+
+/// Values that no other message has: in the table of the header compression they would only push others out. (RFC 7541 §6.2.3)
+const fn is_seen_once(id: Id) -> bool {
+    matches!(id, Id::X_REQUEST_ID | Id::X_ENVOY_UPSTREAM_SERVICE_TIME)
 }
 
 fn is_of_one_connection(id: Id, value: &[u8]) -> bool {
@@ -74,9 +83,12 @@ fn is_of_one_connection(id: Id, value: &[u8]) -> bool {
     }
 }
 
-/// The name as `http` has it. Its own standard names need no memory; ours that it does not know are static too.
-fn known(id: Id) -> HeaderName {
-    HeaderName::from_static(id.as_str())
+/// The name as `http` has it; `None` for [`Id::CUSTOM`]. Its own standard names need no memory, and ours that it does not know are static too; they are
+/// looked up by their spelling once.
+fn known(id: Id) -> Option<&'static HeaderName> {
+    static NAMES: LazyLock<Box<[HeaderName]>> =
+        LazyLock::new(|| Id::all().map(|id| HeaderName::from_static(id.as_str())).collect());
+    NAMES.get(id.index().checked_sub(1)?)
 }
 
 #[cfg(test)]

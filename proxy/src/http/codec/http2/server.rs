@@ -12,6 +12,9 @@ use crate::body::{Frame, PollFrame};
 use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::is_host;
 
+/// Envoy counts `:method`, `:scheme`, `:authority` and `:path` as lines.
+const PSEUDO_HEADERS: usize = 4;
+
 /// Why a request is reset instead of served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -33,7 +36,7 @@ pub fn request_head(
     spare: Headers,
 ) -> Result<RequestHead, Refusal> {
     let map = request.headers();
-    if map.len() > max_headers || convert::size_of(map) > max_bytes {
+    if map.len() + PSEUDO_HEADERS > max_headers || convert::size_of(map) > max_bytes {
         return Err(Refusal::TooLarge);
     }
     let method = request.method().as_str();

@@ -5,20 +5,20 @@ use outrigger_policy::head::{Headers, RequestHead, ResponseHead};
 use super::{Row, number};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::plain("BYTES_RECEIVED", |record, out| number(out, record.info.bytes_received)),
-    Row::plain("BYTES_SENT", |record, out| number(out, record.info.bytes_sent)),
-    Row::plain("REQUEST_HEADERS_BYTES", |record, out| {
+    Row::number("BYTES_RECEIVED", |record, out| number(out, record.info.bytes_received)),
+    Row::number("BYTES_SENT", |record, out| number(out, record.info.bytes_sent)),
+    Row::number("REQUEST_HEADERS_BYTES", |record, out| {
         number(out, record.request.map_or(0, of_request))
     }),
-    Row::plain("RESPONSE_HEADERS_BYTES", |record, out| {
+    Row::number("RESPONSE_HEADERS_BYTES", |record, out| {
         number(out, record.response.map_or(0, of_response))
     }),
-    Row::plain("RESPONSE_TRAILERS_BYTES", |record, out| {
+    Row::number("RESPONSE_TRAILERS_BYTES", |record, out| {
         number(out, record.info.response_trailers.as_ref().map_or(0, Headers::byte_size))
     }),
     // Of QUIC only.
-    Row::plain("BYTES_RETRANSMITTED", |_, out| number(out, 0_u8)),
-    Row::plain("PACKETS_RETRANSMITTED", |_, out| number(out, 0_u8)),
+    Row::number("BYTES_RETRANSMITTED", |_, out| number(out, 0_u8)),
+    Row::number("PACKETS_RETRANSMITTED", |_, out| number(out, 0_u8)),
 ];
 
 /// Names and values, pseudo-headers included. (envoy: `HeaderMap::byteSize`)

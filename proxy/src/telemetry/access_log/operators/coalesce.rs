@@ -59,7 +59,7 @@ impl Operator for Coalesce {
         for operation in &self.0 {
             let wrote = operation.write(record, out);
             if wrote != Wrote::Nothing {
-                if wrote == Wrote::Text {
+                if matches!(wrote, Wrote::Text | Wrote::Plain) {
                     operation.cut(out, start);
                 }
                 return wrote;

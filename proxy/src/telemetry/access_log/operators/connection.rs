@@ -4,16 +4,16 @@ use std::io::Write;
 
 use outrigger_policy::head::Id;
 
-use super::{Operator, Row, Wrote, non_empty, number, optional, text};
+use super::{Operator, Row, Wrote, non_empty, number, optional, plain, text};
 use crate::http::request_id;
 use crate::telemetry::access_log::{LogType, Record};
 
 pub(super) const ROWS: &[Row] = &[
     Row::plain("PROTOCOL", |record, out| match record.info.protocol {
-        Some(protocol) => text(out, protocol.as_str().as_bytes()),
+        Some(protocol) => plain(out, protocol.as_str()),
         None => Wrote::Nothing,
     }),
-    Row::plain("CONNECTION_ID", |record, out| number(out, record.info.connection.id)),
+    Row::number("CONNECTION_ID", |record, out| number(out, record.info.connection.id)),
     Row::plain("LISTENER_NAME", |record, out| non_empty(out, &record.info.connection.listener)),
     Row::plain("FILTER_CHAIN_NAME", |record, out| {
         non_empty(out, &record.info.connection.filter_chain)
@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Row] = &[
             optional(out, request.headers.get(Id::X_REQUEST_ID).filter(|id| !id.is_empty()))
         }
         None if record.info.protocol.is_some() => Wrote::Nothing,
-        None => text(out, &**record.info.stream_id.get_or_init(|| request_id::random().into())),
+        None => text(out, record.info.stream_id.get_or_init(|| request_id::random().into())),
     }),
     Row::plain("UNIQUE_ID", |_, out| text(out, &request_id::random())),
     Row::plain("ACCESS_LOG_TYPE", |record, out| {

@@ -7,32 +7,32 @@ use super::{Operator, Row, Wrote, number};
 use crate::telemetry::access_log::Record;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::plain("DURATION", |record, out| {
+    Row::number("DURATION", |record, out| {
         let end = record.info.timing.end.unwrap_or_else(Instant::now);
         signed_millis(out, Some(record.info.start), Some(end))
     }),
-    Row::plain("REQUEST_DURATION", |record, out| {
+    Row::number("REQUEST_DURATION", |record, out| {
         signed_millis(out, Some(record.info.start), record.info.timing.request_end)
     }),
-    Row::plain("REQUEST_TX_DURATION", |record, out| {
+    Row::number("REQUEST_TX_DURATION", |record, out| {
         let end = record.info.upstream.borrow().last_tx;
         signed_millis(out, Some(record.info.start), end)
     }),
-    Row::plain("RESPONSE_DURATION", |record, out| {
+    Row::number("RESPONSE_DURATION", |record, out| {
         let end = record.info.upstream.borrow().first_rx;
         signed_millis(out, Some(record.info.start), end)
     }),
-    Row::plain("RESPONSE_TX_DURATION", |record, out| {
+    Row::number("RESPONSE_TX_DURATION", |record, out| {
         let start = record.info.upstream.borrow().first_rx;
         signed_millis(out, start, response_end(record))
     }),
     // Counted from the begin of the stream, so it is negative for a request on a connection that was there before.
-    Row::plain("DOWNSTREAM_HANDSHAKE_DURATION", |record, out| {
+    Row::number("DOWNSTREAM_HANDSHAKE_DURATION", |record, out| {
         let end = record.info.connection.handshake_end;
         signed_millis(out, Some(record.info.start), end)
     }),
     // Of QUIC only.
-    Row::plain("ROUNDTRIP_DURATION", |_, _| Wrote::Nothing),
+    Row::number("ROUNDTRIP_DURATION", |_, _| Wrote::Nothing),
     Row::required("COMMON_DURATION", compile),
 ];
 
@@ -48,7 +48,7 @@ fn response_end(record: &Record<'_>) -> Option<Instant> {
 fn signed_millis(out: &mut Vec<u8>, start: Option<Instant>, end: Option<Instant>) -> Wrote {
     let (Some(start), Some(end)) = (start, end) else { return Wrote::Nothing };
     match end.checked_duration_since(start) {
-        Some(after) => number(out, after.as_millis()),
+        Some(after) => number(out, u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
         None => match start.duration_since(end).as_millis() {
             0 => number(out, 0_u8),
             before => {

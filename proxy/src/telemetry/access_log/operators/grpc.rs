@@ -1,6 +1,6 @@
 //! `%GRPC_STATUS(CAMEL_STRING|SNAKE_STRING|NUMBER)%`: of gRPC requests, from the trailers, the head or the HTTP status.
 
-use outrigger_policy::head::{Headers, Id, integer};
+use outrigger_policy::head::{Headers, Id, RequestHead, integer};
 
 use super::{Operator, Row, Wrote, number, text};
 use crate::http::local_reply::grpc_status;
@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
             }
         }))
     }),
-    Row::plain("GRPC_STATUS_NUMBER", |record, out| Form::Number.write(record, out)),
+    Row::number("GRPC_STATUS_NUMBER", |record, out| Form::Number.write(record, out)),
 ];
 
 /// The status of what cannot be read as one.
@@ -53,7 +53,7 @@ const NAMES: [(&str, &str); 17] = [
 
 impl Operator for Form {
     fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Wrote {
-        if !record.request.is_some_and(|request| request.is_grpc()) {
+        if !record.request.is_some_and(RequestHead::is_grpc) {
             return Wrote::Nothing;
         }
         let status = status_of(record);
@@ -84,7 +84,6 @@ fn told(headers: &Headers) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::telemetry::access_log::testing::{respond, write};
 
     #[test]

@@ -1,16 +1,21 @@
-//! `%DYNAMIC_METADATA(NAMESPACE:KEY)%` and `%METADATA(TYPE:NAMESPACE:KEY)%`: what filters have noted of a stream, which are texts.
+//! `%DYNAMIC_METADATA(NAMESPACE:KEY)%`, `%CLUSTER_METADATA(NAMESPACE:KEY)%` and `%METADATA(TYPE:NAMESPACE:KEY)%`: what filters have
+//! noted of a stream, which are texts, and what the control plane says of its cluster.
 
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::{Operator, Row, Wrote, text};
 use crate::telemetry::access_log::{Record, escape};
 
 pub(super) const ROWS: &[Row] = &[
     Row::required("DYNAMIC_METADATA", |args| Ok(Box::new(Metadata::of(args)))).with_length(),
+    Row::required("CLUSTER_METADATA", |args| Ok(Box::new(OfCluster(Metadata::of(args))))),
     Row::required("METADATA", |args| match args.split_once(':').unwrap_or((args, "")) {
         ("DYNAMIC", args) => Ok(Box::new(Metadata::of(args))),
+        ("CLUSTER", args) => Ok(Box::new(OfCluster(Metadata::of(args)))),
         (
-            kind @ ("CLUSTER" | "ROUTE" | "UPSTREAM_HOST" | "LISTENER" | "LISTENER_FILTER_CHAIN"
+            kind @ ("ROUTE" | "UPSTREAM_HOST" | "LISTENER" | "LISTENER_FILTER_CHAIN"
             | "VIRTUAL_HOST"),
             _,
         ) => Err(format!("is not supported: metadata of type {kind}")),
@@ -52,6 +57,35 @@ impl Operator for Metadata {
             _ => Wrote::Nothing,
         }
     }
+}
+
+/// What the control plane says of the stream's cluster. (envoy: Cluster.metadata)
+#[derive(Debug)]
+struct OfCluster(Metadata);
+
+impl Operator for OfCluster {
+    fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Wrote {
+        let upstream = record.info.upstream.borrow();
+        let Some(cluster) = &upstream.cluster else { return Wrote::Nothing };
+        let Some(values) = cluster.settings.metadata.of(&self.0.namespace) else {
+            return Wrote::Nothing;
+        };
+        let mut path = self.0.path.iter();
+        let Some(first) = path.next() else { return json(out, values) };
+        let start = values.get(&**first);
+        let found = path.fold(start, |value, key| value.and_then(|value| value.get(&**key)));
+        match found {
+            None | Some(Value::Null) => Wrote::Nothing,
+            Some(Value::String(value)) => text(out, value.as_bytes()),
+            Some(value) => json(out, value),
+        }
+    }
+}
+
+fn json(out: &mut Vec<u8>, value: &impl serde::Serialize) -> Wrote {
+    // Maps of texts to values always have a form in JSON, and memory takes all of it.
+    let _ = serde_json::to_writer(out, value);
+    Wrote::Json
 }
 
 fn object(out: &mut Vec<u8>, entries: &[(&Arc<str>, &Arc<str>)]) -> Wrote {
@@ -100,7 +134,7 @@ mod tests {
                 r#"{"b":"\n","s":"text \"q\""}"#,
             ),
             (
-                "%DYNAMIC_METADATA(my.md):7%",
+                "%DYNAMIC_METADATA(my.md):8%",
                 r#"{"b":"\n"#,
                 r#"{"b":"\n","s":"text \"q\""}"#,
             ),
@@ -111,11 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn other_metadata_is_refused_by_name() {
+    fn other_metadata_and_other_lengths_are_refused() {
         for (format, expected) in [
-            ("%METADATA(CLUSTER:x)%", "is not supported: metadata of type CLUSTER"),
+            ("%METADATA(ROUTE:x)%", "is not supported: metadata of type ROUTE"),
+            ("%CLUSTER_METADATA(x:y):3%", "takes no length"),
             ("%METADATA(FOO:x)%", "knows no metadata of type 'FOO'"),
-            ("%CLUSTER_METADATA(x)%", "is not supported: metadata of clusters"),
         ] {
             assert_eq!(compile_error(format), expected);
         }

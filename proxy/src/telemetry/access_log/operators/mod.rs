@@ -18,6 +18,8 @@ pub(super) enum Wrote {
     Nothing,
     /// Text, of any bytes.
     Text,
+    /// Text of ASCII that stands in JSON as it is, and in a terminal.
+    Plain,
     /// The digits of a number, which is one in JSON too.
     Number,
     /// JSON, of one line.
@@ -38,6 +40,8 @@ pub(super) trait Operator: fmt::Debug + Send + Sync {
 pub(super) struct Operation {
     run: Run,
     max_length: Option<usize>,
+    /// It never writes but numbers.
+    is_number: bool,
 }
 
 enum Run {
@@ -63,6 +67,11 @@ impl Operation {
         }
     }
 
+    /// True if it never writes but numbers.
+    pub(super) const fn is_number(&self) -> bool {
+        self.is_number
+    }
+
     /// Cuts the value that begins at `start` to the length that the command gives.
     pub(super) fn cut(&self, out: &mut Vec<u8>, start: usize) {
         if let Some(max_length) = self.max_length {
@@ -76,6 +85,7 @@ pub(super) struct Row {
     name: &'static str,
     make: Make,
     takes_length: bool,
+    is_number: bool,
 }
 
 /// How a command becomes an operator.
@@ -94,19 +104,24 @@ type Compile = fn(&str) -> Result<Box<dyn Operator>, String>;
 
 impl Row {
     const fn plain(name: &'static str, write: Write) -> Self {
-        Self { name, make: Make::Plain(write), takes_length: false }
+        Self { name, make: Make::Plain(write), takes_length: false, is_number: false }
+    }
+
+    /// An operator that writes a number or nothing.
+    const fn number(name: &'static str, write: Write) -> Self {
+        Self { name, make: Make::Plain(write), takes_length: false, is_number: true }
     }
 
     const fn optional(name: &'static str, compile: Compile) -> Self {
-        Self { name, make: Make::Optional(compile), takes_length: false }
+        Self { name, make: Make::Optional(compile), takes_length: false, is_number: false }
     }
 
     const fn required(name: &'static str, compile: Compile) -> Self {
-        Self { name, make: Make::Required(compile), takes_length: false }
+        Self { name, make: Make::Required(compile), takes_length: false, is_number: false }
     }
 
     const fn refused(name: &'static str, why: &'static str) -> Self {
-        Self { name, make: Make::Refused(why), takes_length: true }
+        Self { name, make: Make::Refused(why), takes_length: true, is_number: false }
     }
 
     /// A length may follow: `%NAME(ARGS):LENGTH%`.
@@ -169,12 +184,18 @@ pub(super) fn compile(command: &Command<'_>, options: Options) -> Result<Operati
     if command.max_length.is_some() && !row.takes_length {
         return Err("takes no length".to_owned());
     }
-    Ok(Operation { run, max_length: command.max_length })
+    Ok(Operation { run, max_length: command.max_length, is_number: row.is_number })
 }
 
 fn text(out: &mut Vec<u8>, value: &[u8]) -> Wrote {
     out.extend_from_slice(value);
     Wrote::Text
+}
+
+/// A text of ours, which holds nothing that needs escapes.
+fn plain(out: &mut Vec<u8>, value: &str) -> Wrote {
+    out.extend_from_slice(value.as_bytes());
+    Wrote::Plain
 }
 
 fn optional(out: &mut Vec<u8>, value: Option<&[u8]>) -> Wrote {

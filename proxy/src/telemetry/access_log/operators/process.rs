@@ -1,5 +1,6 @@
 //! The process: its host and its environment, each read once.
 
+use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use super::{Operator, Row, Wrote, non_empty, text};
@@ -12,7 +13,7 @@ pub(super) const ROWS: &[Row] = &[
     }),
     // What is not set is a dash, in JSON too.
     Row::required("ENVIRONMENT", |args| {
-        let value = std::env::var_os(args).map(|value| value.into_encoded_bytes());
+        let value = std::env::var_os(args).map(OsString::into_encoded_bytes);
         Ok(Box::new(Variable(value.unwrap_or_else(|| b"-".to_vec()).into())))
     })
     .with_length(),

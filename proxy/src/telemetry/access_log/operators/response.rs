@@ -1,10 +1,12 @@
 //! What became of a stream: status, details, flags, and the cause in our words.
 
-use super::{Operator, Row, Wrote, non_empty, number, text};
+use outrigger_policy::verdict::ResponseFlag;
+
+use super::{Operator, Row, Wrote, non_empty, number, plain, text};
 use crate::telemetry::access_log::Record;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::plain("RESPONSE_CODE", |record, out| number(out, record.info.response_code)),
+    Row::number("RESPONSE_CODE", |record, out| number(out, record.info.response_code)),
     Row::optional("RESPONSE_CODE_DETAILS", |args| {
         Ok(Box::new(Details { keeps_spaces: args == "ALLOW_WHITESPACES" }))
     }),
@@ -12,10 +14,10 @@ pub(super) const ROWS: &[Row] = &[
         non_empty(out, &record.info.termination_details)
     }),
     Row::plain("RESPONSE_FLAGS", |record, out| {
-        joined(out, record.info.flags.iter().map(|flag| flag.short()))
+        joined(out, record.info.flags.iter().map(ResponseFlag::short))
     }),
     Row::plain("RESPONSE_FLAGS_LONG", |record, out| {
-        joined(out, record.info.flags.iter().map(|flag| flag.long()))
+        joined(out, record.info.flags.iter().map(ResponseFlag::long))
     }),
     Row::plain("LOCAL_REPLY_BODY", |record, out| text(out, record.local_reply_body)),
     Row::plain("OUTRIGGER_CAUSE", |record, out| match &record.info.cause {
@@ -52,7 +54,7 @@ pub(super) fn underscores(out: &mut [u8], start: usize) {
 /// A dash stands for no flag, in JSON too.
 fn joined(out: &mut Vec<u8>, flags: impl Iterator<Item = &'static str>) -> Wrote {
     match super::list(out, flags) {
-        Wrote::Nothing => text(out, b"-"),
-        wrote => wrote,
+        Wrote::Nothing => plain(out, "-"),
+        _ => Wrote::Plain,
     }
 }

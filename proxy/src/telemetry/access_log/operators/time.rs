@@ -60,7 +60,7 @@ fn local(format: &str, which: Which) -> Result<Box<dyn Operator>, String> {
 impl Operator for Default {
     fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Wrote {
         write_default(self.0.of(record), out);
-        Wrote::Text
+        Wrote::Plain
     }
 }
 

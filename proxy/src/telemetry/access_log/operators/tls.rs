@@ -1,17 +1,11 @@
 //! The downstream's TLS: version, cipher, and the names of both certificates. There is no value without TLS, nor where a name is missing.
 
-use std::fmt::Write;
-use std::net::IpAddr;
-
-use aws_lc_rs::digest::{self, Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
-
 use super::{Operator, Row, Wrote, list, non_empty, text};
 use crate::telemetry::access_log::Record;
 use crate::telemetry::access_log::calendar::Moment;
 use crate::telemetry::access_log::strftime::{TimeFormat, write_default};
 use crate::telemetry::access_log::zone::Zone;
-use crate::tls::{PeerCertificate, TlsInfo};
+use crate::tls::{PeerCertificate, TlsInfo, der};
 
 pub(super) const ROWS: &[Row] = &[
     Row::plain("DOWNSTREAM_TLS_VERSION", |record, out| {
@@ -35,17 +29,21 @@ pub(super) const ROWS: &[Row] = &[
         Some(peer) => list(out, &peer.identity.dns_sans),
         None => Wrote::Nothing,
     }),
-    Row::plain("DOWNSTREAM_PEER_EMAIL_SAN", |record, out| {
-        list(out, names(record, |name| match name {
-            GeneralName::RFC822Name(name) => Some((*name).to_owned()),
-            _ => None,
-        }))
+    Row::plain("DOWNSTREAM_PEER_EMAIL_SAN", |record, out| match peer(record) {
+        Some(peer) => list(out, &peer.email_sans),
+        None => Wrote::Nothing,
     }),
-    Row::plain("DOWNSTREAM_PEER_IP_SAN", |record, out| {
-        list(out, names(record, |name| match name {
-            GeneralName::IPAddress(bytes) => ip(bytes).map(|ip| ip.to_string()),
-            _ => None,
-        }))
+    Row::plain("DOWNSTREAM_PEER_IP_SAN", |record, out| match peer(record) {
+        Some(peer) => list(out, peer.ip_sans.iter().map(ToString::to_string)),
+        None => Wrote::Nothing,
+    }),
+    Row::plain("DOWNSTREAM_LOCAL_DNS_SAN", |record, out| match tls(record) {
+        Some(tls) => list(out, tls.local_dns.iter()),
+        None => Wrote::Nothing,
+    }),
+    Row::plain("DOWNSTREAM_LOCAL_IP_SAN", |record, out| match tls(record) {
+        Some(tls) => list(out, tls.local_ips.iter().map(ToString::to_string)),
+        None => Wrote::Nothing,
     }),
     Row::plain("DOWNSTREAM_PEER_SUBJECT", |record, out| {
         peer(record).map_or(Wrote::Nothing, |peer| non_empty(out, &peer.subject))
@@ -60,22 +58,22 @@ pub(super) const ROWS: &[Row] = &[
         peer(record).map_or(Wrote::Nothing, |peer| non_empty(out, &peer.sha256))
     }),
     Row::plain("DOWNSTREAM_PEER_FINGERPRINT_1", |record, out| {
-        list(out, chain(record).take(1).map(|der| fingerprint(der, &SHA1_FOR_LEGACY_USE_ONLY)))
+        list(out, chain(record).take(1).map(der::sha1))
     }),
     Row::plain("DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", |record, out| {
-        list(out, chain(record).map(|der| fingerprint(der, &SHA256)))
+        list(out, chain(record).map(der::sha256))
     }),
     Row::plain("DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", |record, out| {
-        list(out, chain(record).map(|der| fingerprint(der, &SHA1_FOR_LEGACY_USE_ONLY)))
+        list(out, chain(record).map(der::sha1))
     }),
     Row::plain("DOWNSTREAM_PEER_CHAIN_SERIALS", |record, out| {
-        list(out, chain(record).map(serial))
+        list(out, chain(record).map(der::serial))
     }),
     Row::plain("DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256", |record, out| {
-        list(out, chain(record).skip(1).take(1).map(|der| fingerprint(der, &SHA256)))
+        list(out, chain(record).skip(1).take(1).map(der::sha256))
     }),
     Row::plain("DOWNSTREAM_PEER_ISSUER_SERIAL", |record, out| {
-        list(out, chain(record).skip(1).take(1).map(serial))
+        list(out, chain(record).skip(1).take(1).map(der::serial))
     }),
     Row::plain("DOWNSTREAM_PEER_CERT", |record, out| match peer(record) {
         Some(peer) => text(out, peer.pem_url_encoded().as_bytes()),
@@ -102,43 +100,6 @@ fn peer<'a>(record: &Record<'a>) -> Option<&'a PeerCertificate> {
 /// The peer's certificates in DER, leaf first.
 fn chain<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a [u8]> {
     peer(record).into_iter().flat_map(|peer| &peer.chain).map(Vec::as_slice)
-}
-
-fn fingerprint(der: &[u8], algorithm: &'static Algorithm) -> String {
-    hex(digest::digest(algorithm, der).as_ref())
-}
-
-/// The certificate's number, two digits a byte.
-fn serial(der: &[u8]) -> String {
-    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return String::new() };
-    let bytes = certificate.raw_serial();
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    hex(bytes.get(zeros..).unwrap_or_default())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
-}
-
-/// What `of` takes from the alternative names of the peer's leaf.
-fn names(record: &Record<'_>, of: impl Fn(&GeneralName<'_>) -> Option<String>) -> Vec<String> {
-    let Some(leaf) = chain(record).next() else { return Vec::new() };
-    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return Vec::new() };
-    let extensions = certificate.extensions().iter().map(|found| found.parsed_extension());
-    let mut names = extensions.filter_map(|extension| match extension {
-        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-        _ => None,
-    });
-    names.next().map(|names| names.iter().filter_map(of).collect()).unwrap_or_default()
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 #[derive(Debug)]

@@ -17,7 +17,6 @@ const ROUTE_RESOLUTION: &str = "route look-ups are not timed";
 
 pub(super) const ROWS: &[Row] = &[
     Row::refused("CEL", "CEL expressions"),
-    Row::refused("CLUSTER_METADATA", "metadata of clusters"),
     Row::refused("UPSTREAM_METADATA", "metadata of hosts"),
     Row::refused("FILTER_STATE", FILTER_STATE),
     Row::refused("UPSTREAM_FILTER_STATE", FILTER_STATE),
@@ -50,9 +49,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::refused("DOWNSTREAM_PEER_OTHERNAME_SAN", OTHER_NAMES),
     Row::refused("DOWNSTREAM_TLS_SESSION_ID", TLS_SESSION),
     Row::refused("UPSTREAM_TLS_SESSION_ID", TLS_SESSION),
-    Row::refused("DOWNSTREAM_LOCAL_DNS_SAN", LOCAL_NAMES),
     Row::refused("DOWNSTREAM_LOCAL_EMAIL_SAN", LOCAL_NAMES),
-    Row::refused("DOWNSTREAM_LOCAL_IP_SAN", LOCAL_NAMES),
     Row::refused("DOWNSTREAM_TLS_GROUP", TLS_GROUP),
     Row::refused("UPSTREAM_TLS_GROUP", TLS_GROUP),
     Row::refused("UPSTREAM_TLS_VERSION", UPSTREAM_TLS),

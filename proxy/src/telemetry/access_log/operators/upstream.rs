@@ -1,21 +1,25 @@
 //! The upstream of a stream: cluster, host, connection.
 
+use std::sync::Arc;
+
 use super::address::whole;
 use super::response::underscores;
-use super::{Row, Wrote, non_empty, number, text};
+use super::{Row, Wrote, non_empty, number, plain, text};
+use crate::config::ClusterHandle;
 use crate::telemetry::access_log::Record;
+use crate::worker;
 
 pub(super) const ROWS: &[Row] = &[
     Row::plain("UPSTREAM_CLUSTER", |record, out| {
         match &record.info.upstream.borrow().cluster {
             Some(cluster) => non_empty(out, &cluster.settings.observability_name),
-            None => Wrote::Nothing,
+            None => chosen(record, out, |cluster| &cluster.observability_name),
         }
     }),
     Row::plain("UPSTREAM_CLUSTER_RAW", |record, out| {
         match &record.info.upstream.borrow().cluster {
             Some(cluster) => non_empty(out, &cluster.name),
-            None => Wrote::Nothing,
+            None => chosen(record, out, |cluster| &cluster.name),
         }
     }),
     Row::plain("UPSTREAM_HOST", |record, out| {
@@ -29,10 +33,10 @@ pub(super) const ROWS: &[Row] = &[
         wrote
     }),
     Row::plain("UPSTREAM_PROTOCOL", |record, out| match record.info.upstream.borrow().protocol {
-        Some(protocol) => text(out, protocol.as_str().as_bytes()),
+        Some(protocol) => plain(out, protocol.as_str()),
         None => Wrote::Nothing,
     }),
-    Row::plain("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record, out| {
+    Row::number("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record, out| {
         number(out, record.info.upstream.borrow().attempts)
     }),
     Row::plain("UPSTREAM_TRANSPORT_FAILURE_REASON", |record, out| {
@@ -42,6 +46,17 @@ pub(super) const ROWS: &[Row] = &[
         wrote
     }),
 ];
+
+/// The cluster that the route has chosen for a request that never came so far.
+fn chosen(
+    record: &Record<'_>,
+    out: &mut Vec<u8>,
+    name: impl Fn(&ClusterHandle) -> &Arc<str>,
+) -> Wrote {
+    let Some(chosen) = &record.info.cluster_name else { return Wrote::Nothing };
+    let name = worker::snapshot(|snapshot| snapshot.clusters.get(chosen).map(|c| name(c).clone()));
+    name.map_or(Wrote::Nothing, |name| non_empty(out, &name))
+}
 
 /// The host's name, or its address if it has none.
 fn host_name(record: &Record<'_>, out: &mut Vec<u8>) -> Wrote {

@@ -1,11 +1,14 @@
-//! What a worker has not handed over yet: one buffer for each file, in a thread-local.
+//! What a worker has not handed over yet: one buffer for each file.
 //!
 //! A buffer holds whole lines, so that lines of different workers never mix. Its memory goes with it to the thread that writes; a new one
-//! is allocated for tens of kilobytes of lines.
+//! is allocated for tens of kilobytes of lines. Each buffer has a lock that nobody but its worker takes, until the process ends and [`flush`]
+//! collects what is left.
+//!
+//! [`flush`]: super::flush
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::settings;
 use super::writer::Queue;
@@ -14,9 +17,11 @@ use super::writer::Queue;
 const SLACK_BYTES: usize = 4 * 1024;
 
 /// Lines of one file.
-struct Buffer {
-    queue: Arc<Queue>,
+#[derive(Debug)]
+pub(super) struct Buffer {
     bytes: Vec<u8>,
+    /// Where the last whole line ends: a panic leaves a part of one behind it.
+    end: usize,
     lines: u64,
     /// When the first of them was written.
     since: Instant,
@@ -24,7 +29,7 @@ struct Buffer {
 
 /// A thread's buffers. What is left in them is handed over when the thread ends.
 #[derive(Default)]
-struct Buffers(Vec<Buffer>);
+struct Buffers(Vec<(Arc<Queue>, Arc<Mutex<Buffer>>)>);
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
@@ -33,38 +38,46 @@ thread_local! {
 /// Appends what `write` appends to this thread's buffer for the file, as one line.
 pub(super) fn line(queue: &Arc<Queue>, write: impl FnOnce(&mut Vec<u8>)) {
     BUFFERS.with_borrow_mut(|Buffers(buffers)| {
-        let place = buffers.iter().position(|buffer| Arc::ptr_eq(&buffer.queue, queue));
+        let place = buffers.iter().position(|(known, _)| Arc::ptr_eq(known, queue));
         let place = place.unwrap_or_else(|| {
-            let queue = queue.clone();
-            let now = Instant::now();
-            buffers.push(Buffer { queue, bytes: Vec::new(), lines: 0, since: now });
+            let buffer = Arc::new(Mutex::new(Buffer::new()));
+            queue.add_buffer(&buffer);
+            buffers.push((queue.clone(), buffer));
             buffers.len() - 1
         });
-        if let Some(buffer) = buffers.get_mut(place) {
-            buffer.line(write);
+        if let Some((_, buffer)) = buffers.get(place) {
+            buffer.lock().unwrap_or_else(PoisonError::into_inner).line(queue, write);
         }
     });
 }
 
 impl Buffer {
-    fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    fn new() -> Self {
+        Self { bytes: Vec::new(), end: 0, lines: 0, since: Instant::now() }
+    }
+
+    fn line(&mut self, queue: &Queue, write: impl FnOnce(&mut Vec<u8>)) {
         let limit = settings().buffer_bytes;
-        if self.bytes.is_empty() {
+        self.bytes.truncate(self.end);
+        if self.lines == 0 {
             self.bytes.reserve(limit.saturating_add(SLACK_BYTES));
             self.since = Instant::now();
         }
-        let before = self.bytes.len();
         write(&mut self.bytes);
+        queue.count_line(self.bytes.len().saturating_sub(self.end));
+        self.end = self.bytes.len();
         self.lines += 1;
-        self.queue.count_line(self.bytes.len().saturating_sub(before));
-        if self.bytes.len() >= limit {
-            self.hand_over();
+        if self.end >= limit {
+            self.hand_over(queue);
         }
     }
 
-    fn hand_over(&mut self) {
+    /// Gives what is there to the thread that writes.
+    pub(super) fn hand_over(&mut self, queue: &Queue) {
         if self.lines > 0 {
-            self.queue.push(std::mem::take(&mut self.bytes), std::mem::take(&mut self.lines));
+            self.bytes.truncate(self.end);
+            self.end = 0;
+            queue.push(std::mem::take(&mut self.bytes), std::mem::take(&mut self.lines));
         }
     }
 }
@@ -72,20 +85,21 @@ impl Buffer {
 impl Buffers {
     /// Hands over what has waited since `before`, and forgets the files that no log names any more.
     fn hand_over(&mut self, before: Instant) {
-        for buffer in &mut self.0 {
+        self.0.retain(|(queue, buffer)| {
+            let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
             if buffer.lines > 0 && buffer.since <= before {
-                buffer.queue.count_timer();
-                buffer.hand_over();
+                queue.count_timer();
+                buffer.hand_over(queue);
             }
-        }
-        self.0.retain(|buffer| buffer.lines > 0 || !buffer.queue.is_closed());
+            buffer.lines > 0 || !queue.is_closed()
+        });
     }
 }
 
 impl Drop for Buffers {
     fn drop(&mut self) {
-        for buffer in &mut self.0 {
-            buffer.hand_over();
+        for (queue, buffer) in &self.0 {
+            buffer.lock().unwrap_or_else(PoisonError::into_inner).hand_over(queue);
         }
     }
 }
@@ -97,15 +111,10 @@ pub fn flush_when_due() {
     }
 }
 
-/// Hands this thread's buffers over; a worker does when it ends.
-pub fn hand_over() {
-    BUFFERS.with_borrow_mut(|buffers| buffers.hand_over(Instant::now()));
-}
-
 /// A worker's timer: calls [`flush_when_due`] as long as the worker lives.
 pub async fn flush_at_intervals() {
     // A buffer waits for a quarter longer than it should at most.
-    let pause = (settings().flush_interval / 4).max(std::time::Duration::from_millis(1));
+    let pause = (settings().flush_interval / 4).max(Duration::from_millis(1));
     loop {
         tokio::time::sleep(pause).await;
         flush_when_due();

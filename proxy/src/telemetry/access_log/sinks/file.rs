@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use super::buffer;
+use super::settings;
 use super::writer::{Open, Queue};
 use crate::telemetry::metrics::{FilesystemStats, Registry};
 
@@ -33,15 +34,16 @@ impl LogFile {
             return Ok(file);
         }
         let stats: FilesystemStats = registry.stats("filesystem.");
-        let queue = match path {
-            "/dev/stdout" => Queue::start(duplicate(&io::stdout())?, None, stats)?,
-            "/dev/stderr" => Queue::start(duplicate(&io::stderr())?, None, stats)?,
+        let (opened, open) = match path {
+            "/dev/stdout" => (duplicate(&io::stdout())?, None),
+            "/dev/stderr" => (duplicate(&io::stderr())?, None),
             _ => {
                 let path: Box<str> = path.into();
                 let open: Open = Box::new(move || append(&path));
-                Queue::start(open()?, Some(open), stats)?
+                (open()?, Some(open))
             }
         };
+        let queue = Queue::start(opened, open, stats, settings().dropped.clone())?;
         let file = Arc::new(Self { queue });
         files.retain(|_, file| file.strong_count() > 0);
         files.insert(path.into(), Arc::downgrade(&file));

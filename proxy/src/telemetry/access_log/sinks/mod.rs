@@ -17,7 +17,7 @@ mod tests;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-pub use buffer::{flush_at_intervals, flush_when_due, hand_over};
+pub use buffer::{flush_at_intervals, flush_when_due};
 pub use file::{LogFile, reopen};
 use metrics::Counter;
 
@@ -57,14 +57,11 @@ fn settings() -> &'static Settings {
     SETTINGS.get_or_init(Settings::default)
 }
 
-/// Writes everything that workers have handed over, and what this thread holds: at the end of the process, after its workers. Blocks, but for
-/// two seconds at most.
+/// Writes everything that is buffered, whichever thread's it is: at the end of the process. Blocks, but for two seconds at most.
 pub fn flush() {
-    hand_over();
     let deadline = Instant::now() + EXIT_PATIENCE;
-    let acknowledged: Vec<_> =
-        file::all().iter().filter_map(|file| file.queue.ask_to_flush(deadline)).collect();
-    for done in acknowledged {
+    let asked: Vec<_> = file::all().iter().filter_map(|file| file.queue.flush(deadline)).collect();
+    for done in asked {
         let _ = done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }

@@ -5,9 +5,12 @@
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::settings;
+use metrics::Counter;
+
+use super::buffer::Buffer;
 use crate::telemetry::metrics::{FilesystemStat, FilesystemStats};
 
 /// Buffers that may wait: four mebibytes, unless they are set larger.
@@ -33,12 +36,15 @@ enum Job {
 pub(super) struct Queue {
     jobs: SyncSender<Job>,
     stats: FilesystemStats,
+    dropped: Counter,
+    /// Those of all threads.
+    buffers: Mutex<Vec<Weak<Mutex<Buffer>>>>,
     reopens: AtomicBool,
     is_closed: AtomicBool,
 }
 
 impl Queue {
-    /// Starts the thread of a file.
+    /// Starts the thread of a file. `dropped` counts lines that found no room or could not be written.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -46,19 +52,22 @@ impl Queue {
         file: std::fs::File,
         open: Option<Open>,
         stats: FilesystemStats,
-    ) -> std::io::Result<std::sync::Arc<Self>> {
+        dropped: Counter,
+    ) -> std::io::Result<Arc<Self>> {
         let (jobs, inbox) = sync_channel(MOST_WAITING);
-        let queue = std::sync::Arc::new(Self {
+        let queue = Arc::new(Self {
             jobs,
             stats: stats.clone(),
+            dropped: dropped.clone(),
+            buffers: Mutex::default(),
             reopens: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         });
-        let flags = std::sync::Arc::downgrade(&queue);
+        let flags = Arc::downgrade(&queue);
         let reopens = move || {
             flags.upgrade().is_some_and(|queue| queue.reopens.swap(false, Ordering::Relaxed))
         };
-        let mut writer = Writer { file, stats, is_cut: false };
+        let mut writer = Writer { file, stats, dropped, is_cut: false };
         let work = move || writer.run(&inbox, open.as_ref(), reopens);
         std::thread::Builder::new().name("access log".to_owned()).spawn(work)?;
         Ok(queue)
@@ -69,7 +78,7 @@ impl Queue {
         let size = bytes.len();
         if self.jobs.try_send(Job::Write { bytes, lines }).is_err() {
             self.stats.shift(FilesystemStat::write_total_buffered, signed(size).wrapping_neg());
-            settings().dropped.increment(lines);
+            self.dropped.increment(lines);
         }
     }
 
@@ -100,8 +109,20 @@ impl Queue {
         self.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Asks for a message when everything handed over is written; `None` if there is no room until the deadline.
-    pub(super) fn ask_to_flush(&self, deadline: Instant) -> Option<Receiver<()>> {
+    /// A thread begins to write to this file.
+    pub(super) fn add_buffer(&self, buffer: &Arc<Mutex<Buffer>>) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.retain(|buffer| buffer.strong_count() > 0);
+        buffers.push(Arc::downgrade(buffer));
+    }
+
+    /// Collects all buffers, and asks for a message when everything is written; `None` if there is no room until the deadline.
+    pub(super) fn flush(&self, deadline: Instant) -> Option<Receiver<()>> {
+        let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        for buffer in buffers.iter().filter_map(Weak::upgrade) {
+            buffer.lock().unwrap_or_else(PoisonError::into_inner).hand_over(self);
+        }
+        drop(buffers);
         let (done, receiver) = sync_channel(1);
         let mut job = Job::Flush(done);
         loop {
@@ -125,6 +146,7 @@ impl std::fmt::Debug for Queue {
 struct Writer {
     file: std::fs::File,
     stats: FilesystemStats,
+    dropped: Counter,
     /// The file ends within a line, because it could not be written whole.
     is_cut: bool,
 }
@@ -173,7 +195,7 @@ impl Writer {
         };
         let whole = memchr::memchr_iter(b'\n', whole).count() as u64;
         self.stats.inc(FilesystemStat::write_failed);
-        settings().dropped.increment(lines.saturating_sub(whole));
+        self.dropped.increment(lines.saturating_sub(whole));
     }
 
     /// Writes as much as can be written, and answers with how much it was.

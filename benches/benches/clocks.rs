@@ -1,0 +1,63 @@
+//! Time of what a request passes on its way: for people. What must not grow is counted, in `counts.rs`.
+
+#![expect(clippy::unwrap_used, reason = "a set-up that fails ends the bench")]
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use outrigger_benches::functions::{Filters, Hosts, LogLine, Policies, Routes, Worker};
+use outrigger_policy::lb::{LeastRequest, Policy, RoundRobin};
+
+fn route(criterion: &mut Criterion) {
+    for count in [10, 1_000, 10_000] {
+        let routes = Routes::new(count).unwrap();
+        let name = format!("route/among_{count}");
+        criterion.bench_function(&name, |bench| bench.iter(|| black_box(routes.find())));
+    }
+}
+
+fn rbac(criterion: &mut Criterion) {
+    for count in [10, 1_000] {
+        let policies = Policies::new(count).unwrap();
+        let name = format!("rbac/among_{count}");
+        criterion.bench_function(&name, |bench| bench.iter(|| black_box(policies.decide())));
+    }
+}
+
+fn pick(criterion: &mut Criterion) {
+    for count in [3, 100] {
+        for (name, policy) in [
+            ("round_robin", Policy::RoundRobin(RoundRobin)),
+            ("least_request", Policy::LeastRequest(LeastRequest::default())),
+        ] {
+            let hosts = Hosts::new(policy, count);
+            let name = format!("pick/{name}_of_{count}");
+            criterion.bench_function(&name, |bench| bench.iter(|| black_box(hosts.pick())));
+        }
+    }
+}
+
+fn snapshot(criterion: &mut Criterion) {
+    let worker = Worker::new();
+    criterion.bench_function("snapshot/read", |bench| bench.iter(|| black_box(worker.read())));
+}
+
+fn filters(criterion: &mut Criterion) {
+    let stage = Filters::new().unwrap();
+    let mut pass = stage.clone();
+    criterion.bench_function("filters/pass", |bench| {
+        bench.iter_batched(
+            || stage.exchange(),
+            |exchange| pass.pass(exchange),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn access_log(criterion: &mut Criterion) {
+    let log = LogLine::new().unwrap();
+    criterion.bench_function("access_log/line", |bench| bench.iter(|| log.write()));
+}
+
+criterion_group!(functions, route, rbac, pick, snapshot, filters, access_log);
+criterion_main!(functions);

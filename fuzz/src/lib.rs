@@ -1,0 +1,44 @@
+//! What has to hold of every parser of hostile bytes.
+//!
+//! A target is a function that takes any bytes and panics if a property does not hold of what the proxy makes of them. libFuzzer runs
+//! them (`fuzz_targets`), and so do the tests, with the bytes in `corpus` and mutations of them (`tests/replay.rs`). Deliberately
+//! absent: a listening proxy; its sockets are the business of `tests`.
+
+mod bootstrap;
+mod client_hello;
+mod http1;
+pub mod mutate;
+mod path;
+mod rbac;
+mod resources;
+mod split;
+
+use mutate::Form;
+
+pub use bootstrap::bootstrap;
+pub use client_hello::client_hello;
+pub use http1::http1;
+pub use path::path;
+pub use rbac::rbac;
+pub use resources::{encode, resources};
+
+/// A function that must survive any bytes.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, which is that of its corpus and of its program.
+    pub name: &'static str,
+    /// Panics if a property does not hold.
+    pub run: fn(&[u8]),
+    /// What its input looks like, for those who change it.
+    pub form: Form,
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "path", run: path, form: Form::Text },
+    Target { name: "http1", run: http1, form: Form::Text },
+    Target { name: "client_hello", run: client_hello, form: Form::Bytes },
+    Target { name: "rbac", run: rbac, form: Form::Choices },
+    Target { name: "bootstrap", run: bootstrap, form: Form::Text },
+    Target { name: "resources", run: resources, form: Form::Message },
+];
