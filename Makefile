@@ -4,6 +4,9 @@
 
 CARGO_DENY = 0.20.2
 
+# Where setup puts Go when the machine has none.
+export PATH := $(CURDIR)/.go/bin:$(PATH)
+
 test: setup
 	cargo build --package outrigger --package outrigger-tests --bins --quiet
 	cargo test --workspace --quiet
