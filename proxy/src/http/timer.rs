@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
+use crate::clock;
+
 /// What a deadline is for. Each has one place in a [`StreamTimer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
@@ -90,7 +92,7 @@ impl Inner {
         };
         match &mut self.sleep {
             Some(sleep) => sleep.as_mut().reset(earliest),
-            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(earliest))),
+            None => self.sleep = Some(Box::pin(clock::sleep_until(earliest))),
         }
         self.armed = Some(earliest);
         if self.poll_sleep(cx).is_ready() {

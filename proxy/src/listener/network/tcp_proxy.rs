@@ -16,6 +16,7 @@ use rand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::failure::Failure;
 use crate::listener::Connection;
 use crate::listener::http_chain::millis;
@@ -83,7 +84,7 @@ async fn relay(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
     let idle = Idle::new(proxy.idle_timeout);
     let copied = copy(downstream, &mut upstream, &idle);
     let outcome = match proxy.max_duration {
-        Some(limit) => tokio::time::timeout(limit, copied).await,
+        Some(limit) => clock::timeout(limit, copied).await,
         None => Ok(copied.await),
     };
     let (received, sent) = idle.bytes();
@@ -251,7 +252,7 @@ impl Idle {
             if Instant::now() >= deadline {
                 return;
             }
-            tokio::time::sleep_until(deadline).await;
+            clock::sleep_until(deadline).await;
         }
     }
 }
