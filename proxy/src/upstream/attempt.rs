@@ -24,6 +24,7 @@ use super::cluster::Cluster;
 use super::host::Host;
 use super::pool::{self, ActiveRequest, Checkout, Leased};
 use crate::body::Body;
+use crate::clock;
 use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::{self, BodyLength, ResponseLimits};
 use crate::http::codec::http2;
@@ -359,7 +360,7 @@ impl Attempt {
     fn note_sent(&self, stream: &UpstreamStream) {
         let mut info = self.info.borrow_mut();
         if info.last_tx.is_none() && stream.is_request_sent() {
-            info.last_tx = Some(Instant::now());
+            info.last_tx = Some(clock::now());
         }
     }
 
@@ -370,7 +371,7 @@ impl Attempt {
         active: ActiveRequest,
         guard: Option<HostGuard>,
     ) -> Answered {
-        let now = Instant::now();
+        let now = clock::now();
         {
             let mut info = self.info.borrow_mut();
             info.last_tx.get_or_insert(now);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Protocol;
 use super::host_pool::HostPool;
+use crate::clock;
 use crate::http::codec::http1::ClientConnection;
 use crate::listener::http_chain::millis;
 use crate::net::{Address, Traffic};
@@ -59,7 +60,7 @@ impl Meta {
             Protocol::Http2 => ClusterStat::upstream_cx_http2_total,
         });
         stats.up(ClusterStat::upstream_cx_active);
-        let now = Instant::now();
+        let now = clock::now();
         stats.record(ClusterStat::upstream_cx_connect_ms, millis(now.duration_since(started)));
         host.counters.cx_active.fetch_add(1, Relaxed);
         Self {
@@ -162,7 +163,7 @@ impl Http2Connection {
             traffic,
             active: Cell::new(0),
             is_closing: Cell::new(false),
-            idle_since: Cell::new(Instant::now()),
+            idle_since: Cell::new(clock::now()),
         })
     }
 
@@ -221,7 +222,7 @@ impl Drop for Http2Lease {
         let connection = &self.connection;
         connection.meta.count_traffic(connection.traffic.take());
         connection.active.set(connection.active.get().saturating_sub(1));
-        connection.idle_since.set(Instant::now());
+        connection.idle_since.set(clock::now());
         self.pool.stream_ended(connection);
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Protocol;
 use super::checkout::Waiter;
 use super::connection::{Http1Connection, Http2Connection, Http2Lease, Leased, Meta};
+use crate::clock;
 use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::ClientConnection;
 use crate::net::{Counted, Traffic};
@@ -141,7 +142,7 @@ impl HostPool {
         self.host.counters.cx_total.fetch_add(1, Relaxed);
         let pool = self.clone();
         worker::spawn("upstream connection", async move {
-            let started = Instant::now();
+            let started = clock::now();
             let connecting = Connecting { pool: pool.clone() };
             let spoken = match pool.protocol {
                 Protocol::Http1 => Spoken::Http1,
@@ -223,7 +224,7 @@ impl HostPool {
                 waiter.resolve(Ok(Leased::Http1(connection)));
             }
             None if self.host.is_retired() || self.cluster.is_starving() => drop(connection),
-            None => self.state.borrow_mut().idle.push((connection, Instant::now())),
+            None => self.state.borrow_mut().idle.push((connection, clock::now())),
         }
     }
 
@@ -283,7 +284,7 @@ impl HostPool {
     }
 
     pub(super) fn sweep(&self, cx: &mut Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         let timeout = self.cluster.settings.http.idle_timeout;
         let is_over = |since: Instant| timeout.is_some_and(|timeout| now - since >= timeout);
         let is_retired = self.host.is_retired() || self.cluster.is_retired();
