@@ -6,6 +6,7 @@ mod io;
 mod own;
 mod scratch;
 mod sniff;
+pub mod spare;
 
 pub use address::Address;
 pub use counted::{Counted, Traffic};
