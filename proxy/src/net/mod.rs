@@ -7,6 +7,7 @@ mod own;
 mod scratch;
 mod sniff;
 pub mod spare;
+mod splice;
 
 pub use address::Address;
 pub use counted::{Counted, Traffic};
@@ -14,3 +15,4 @@ pub use io::{Io, Stream};
 pub use own::{is_loopback, own_address, settle_own_address};
 pub use scratch::with_scratch;
 pub use sniff::Sniffed;
+pub use splice::Splice;
