@@ -112,6 +112,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
     }
     let prefix = listener_prefix(&known_address.to_string(), &stat_prefix);
     let scope = Scope { prefix: &prefix };
+    cx.set_scope(&prefix);
     let (chains, index) = chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
     let default_chain = match default_filter_chain {
         None => None,
