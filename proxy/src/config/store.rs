@@ -2,7 +2,7 @@
 //!
 //! [`apply`](super::apply) takes updates in; [`warming`](super::warming) brings into force what is complete, as the next [`Snapshot`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -143,6 +143,13 @@ impl Store {
             let counters = &built.counters;
             Some((name.clone(), counters.prefix().to_owned(), counters.stats.clone()))
         })
+    }
+
+    /// The names of what is needed of a type, in order.
+    pub(super) fn needed(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<str>> {
+        let of_kind = self.needs.keys().filter(move |(of, _)| *of == kind);
+        let names: BTreeSet<_> = of_kind.map(|(_, name)| name).collect();
+        names.into_iter()
     }
 
     /// True if a resource is needed.

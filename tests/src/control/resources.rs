@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 const TYPES: &str = "type.googleapis.com/envoy.config";
 const HCM: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 const HTTP: &str = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// A source: the aggregated stream; what waits for it waits for ever.
@@ -110,4 +111,51 @@ pub fn merged(mut value: Value, over: Value) -> Value {
         value.extend(over);
     }
     value
+}
+
+/// A secret: a certificate and its key, as PEM.
+pub fn certificate(name: &str, chain: &str, key: &str) -> Value {
+    json!({
+        "@type": SECRET, "name": name,
+        "tls_certificate": {
+            "certificate_chain": { "inline_string": chain },
+            "private_key": { "inline_string": key },
+        },
+    })
+}
+
+/// A secret: roots, as PEM.
+pub fn roots(name: &str, authorities: &str) -> Value {
+    json!({
+        "@type": SECRET, "name": name,
+        "validation_context": { "trusted_ca": { "inline_string": authorities } },
+    })
+}
+
+/// TLS whose certificate and roots are discovered, as Istio has it: `side` is `Downstream` or `Upstream`.
+pub fn mutual_tls(side: &str, source: &Value, more: Value) -> Value {
+    let context = json!({
+        "@type": format!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{side}TlsContext"),
+        "common_tls_context": {
+            "tls_certificate_sds_secret_configs": [{ "name": "default", "sds_config": source }],
+            "combined_validation_context": {
+                "default_validation_context": { "match_typed_subject_alt_names": [
+                    { "san_type": "URI", "matcher": { "prefix": "spiffe://cluster.local/" } }
+                ] },
+                "validation_context_sds_secret_config": { "name": "ROOTCA", "sds_config": source },
+            },
+        },
+    });
+    json!({ "name": "tls", "typed_config": merged(context, more) })
+}
+
+/// A source of secrets: a stream of its own to a cluster of the bootstrap. What waits for it waits so long.
+pub fn sds(cluster: &str, patience: &str) -> Value {
+    json!({
+        "api_config_source": {
+            "api_type": "GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
+            "grpc_services": [{ "envoy_grpc": { "cluster_name": cluster } }],
+        },
+        "resource_api_version": "V3", "initial_fetch_timeout": patience,
+    })
 }

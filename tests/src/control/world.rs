@@ -59,14 +59,18 @@ impl World {
         Ok(Self { scratch, form, plane: None, proxy: None, port, admin, address, version: 0 })
     }
 
-    /// The bootstrap that leads to the control plane.
+    /// The bootstrap that leads to the control plane, as the server of secrets too.
     #[must_use]
     pub fn bootstrap(&self) -> Value {
         let mode = match self.form {
             Form::Sotw => "GRPC",
             Form::Delta => "DELTA_GRPC",
         };
-        resources::bootstrap(self.admin, mode, &self.address)
+        let mut bootstrap = resources::bootstrap(self.admin, mode, &self.address);
+        if let Some(clusters) = bootstrap["static_resources"]["clusters"].as_array_mut() {
+            clusters.push(resources::server_cluster("sds-grpc", &self.address));
+        }
+        bootstrap
     }
 
     fn file(&self, name: &str) -> PathBuf {
