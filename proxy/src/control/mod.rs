@@ -23,7 +23,7 @@ use crate::listener::drain::Phase;
 use crate::listener::{BindError, ListenerManager, ServerTransport};
 use crate::telemetry::memory::Memory;
 use crate::telemetry::metrics::{
-    ListenerManagerStat, ListenerManagerStats, ServerStat, ServerStats,
+    ListenerManagerStat, ListenerManagerStats, ServerStat, ServerStats, SubscriptionStats,
 };
 use crate::tls::InUse;
 use crate::upstream::dns;
@@ -66,6 +66,8 @@ pub struct Control {
     node: Node,
     stage: Stage,
     subscriptions: Subscriptions,
+    /// Counters of what is subscribed to as a whole: they are there from the first second, and agents look at them.
+    _wildcards: [SubscriptionStats; 2],
     resolver: dns::Resolver,
     listener_stats: ListenerManagerStats,
     server_stats: ServerStats,
@@ -89,6 +91,8 @@ impl Control {
         lifecycle: Rc<Lifecycle>,
     ) -> ControlHandle {
         let environment = store.environment().clone();
+        let wildcards = ["cluster_manager.cds.", "listener_manager.lds."]
+            .map(|scope| environment.registry.stats(scope));
         let listener_stats = environment.registry.stats("listener_manager.");
         let server_stats: ServerStats = environment.registry.stats("server.");
         server_stats.set(ServerStat::concurrency, shared.workers().len() as u64);
@@ -103,6 +107,7 @@ impl Control {
                 node,
                 stage: Stage::Primary,
                 subscriptions: Subscriptions::default(),
+                _wildcards: wildcards,
                 resolver: dns::Resolver::default(),
                 listener_stats,
                 server_stats,

@@ -1,5 +1,6 @@
 //! The process of the control plane, and what it says.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -21,6 +22,8 @@ pub struct ControlPlane {
     process: Child,
     input: ChildStdin,
     lines: mpsc::UnboundedReceiver<Value>,
+    /// What was said while something else was waited for.
+    passed: VecDeque<Value>,
     /// Where it listens.
     pub address: String,
 }
@@ -54,7 +57,8 @@ impl ControlPlane {
                 }
             }
         });
-        let mut plane = Self { process, input, lines, address: String::new() };
+        let mut plane =
+            Self { process, input, lines, passed: VecDeque::new(), address: String::new() };
         let line = plane.until(|line| line["event"] == "listening").await?;
         line["address"].as_str().unwrap_or_default().clone_into(&mut plane.address);
         Ok(plane)
@@ -64,11 +68,12 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When it does not come.
-    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Result<Value> {
         let look = async {
             loop {
-                let Some(line) = self.lines.recv().await else {
-                    bail!("the control plane has ended");
+                let line = match self.passed.pop_front() {
+                    Some(line) => line,
+                    None => self.lines.recv().await.context("the control plane has ended")?,
                 };
                 if wanted(&line) {
                     return Ok(line);
@@ -96,13 +101,25 @@ impl ControlPlane {
         Ok(request["error"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Lets it read its files again, and serve them as `version`.
+    /// Lets it read its files again, and serve them as `version`. What it was asked before is forgotten.
     ///
     /// # Errors
     /// When it has ended.
     pub async fn load(&mut self, version: &str) -> Result<()> {
+        self.passed.clear();
+        while self.lines.try_recv().is_ok() {}
         writeln!(self.input, "{version}")?;
-        self.until(|line| line["event"] == "loaded" && line["version"] == version).await?;
+        let mut passed = VecDeque::new();
+        self.until(|line| {
+            let is_it = line["event"] == "loaded" && line["version"] == version;
+            if !is_it {
+                passed.push_back(line.clone());
+            }
+            is_it
+        })
+        .await?;
+        // It may have been asked before it says that it has served.
+        self.passed = passed;
         Ok(())
     }
 }
