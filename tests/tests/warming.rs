@@ -240,16 +240,41 @@ mod tests {
             world.write("routes2", &routes_of("r2", answer("other"))).unwrap();
             world.push().await.unwrap();
             world.until("/", says("other")).await.unwrap();
-            // A change of one of two chains leaves connections of the other alone.
-            let two = two_chains(&world, "one");
-            world.write("renamed", &two).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_of_one_chain_leaves_connections_of_the_others_alone() {
+        for form in BOTH {
+            let backend = backend();
+            let mut world = mesh(form, &backend);
+            world.write("listener", &two_chains(&world, "one")).unwrap();
+            world.start().await.unwrap();
+            let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
+            assert!(ask(&mut stream).await.unwrap().starts_with("HTTP/1.1 200"));
+            world.write("listener", &two_chains(&world, "two")).unwrap();
             world.push().await.unwrap();
-            world.until_stat("listener_manager.listener_modified", |n| n == 1).await.unwrap();
+            let updated = "listener_manager.listener_in_place_updated";
+            world.until_stat(updated, |n| n == 1).await.unwrap();
+            assert!(!ask(&mut stream).await.unwrap().contains("connection: close"), "{form:?}");
+            // Its own chain changes, and has no name to be found by: it has to go.
+            let changed = listener(
+                "main",
+                world.port,
+                "r",
+                json!({
+                    "name": "", "transport_socket_connect_timeout": "3s",
+                }),
+            );
+            world.write("listener", &changed).unwrap();
+            world.push().await.unwrap();
+            world.until_stat(updated, |n| n == 2).await.unwrap();
+            assert!(ask(&mut stream).await.unwrap().contains("connection: close"), "{form:?}");
         }
     }
 
     fn two_chains(world: &World, prefix: &str) -> Value {
-        let one = listener("other", world.port, "r2", json!({ "name": "" }));
+        let one = listener("main", world.port, "r", json!({ "name": "" }));
         let mut chain = one["filter_chains"][0].clone();
         chain["filters"][0]["typed_config"]["stat_prefix"] = prefix.into();
         chain["filter_chain_match"] = json!({ "source_ports": [1] });

@@ -219,7 +219,7 @@ impl Store {
         let translated =
             translated.and_then(|listener| self.check_servers(origin, &needs).map(|()| listener));
         let slot = self.listeners.entry(name.clone()).or_insert_with(|| Slot::new(origin));
-        let listener = match translated {
+        let mut listener = match translated {
             Ok(listener) => listener,
             Err(error) => {
                 self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
@@ -233,6 +233,16 @@ impl Store {
             ListenerManagerStat::listener_modified
         };
         self.listener_stats.inc(stat);
+        if let Some(held) = &slot.active
+            && listener::keep_chains(
+                &mut listener,
+                &resource.body,
+                &held.value,
+                &held.resource.body,
+            )
+        {
+            self.listener_stats.inc(ListenerManagerStat::listener_in_place_updated);
+        }
         let old = slot.warming.replace(Version {
             resource,
             since: SystemTime::now(),

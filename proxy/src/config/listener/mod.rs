@@ -4,6 +4,7 @@ mod chain_match;
 mod filters;
 mod hcm;
 mod inspectors;
+mod reuse;
 mod tcp_proxy;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use outrigger_xds_api::envoy::config::listener::v3::listener::DrainType;
 use outrigger_xds_api::envoy::config::listener::v3::{
     AdditionalAddress, FilterChain as ChainMessage, Listener as Message, listener::DeprecatedV1,
 };
+
+pub(super) use self::reuse::keep_chains;
 
 use super::access_log;
 use super::common::{
