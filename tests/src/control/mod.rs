@@ -4,7 +4,9 @@
 //! everything together and waits for what is to become true.
 
 mod peer;
+pub mod replay;
 pub mod resources;
+pub mod tape;
 mod world;
 
 pub use peer::ControlPlane;
