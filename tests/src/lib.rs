@@ -10,6 +10,7 @@ pub mod binary;
 pub mod certs;
 pub mod child;
 pub mod client;
+pub mod control;
 pub mod generate;
 pub mod load;
 pub mod parity;

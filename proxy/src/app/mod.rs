@@ -146,7 +146,14 @@ async fn run(
         .map(|most| Bulkhead::new(u32::try_from(most).unwrap_or(u32::MAX)));
     let listeners = ListenerManager::new(shared.clone(), drain, limit);
     let lifecycle = Rc::new(Lifecycle::default());
-    let control = Control::new(shared, store, listeners, bootstrap.dynamic, lifecycle);
+    let control = Control::new(
+        shared,
+        store,
+        listeners,
+        bootstrap.dynamic,
+        bootstrap.node.clone(),
+        lifecycle,
+    );
     let mut fatal = control.borrow().fatal();
 
     let quit = admin::Quit::default();

@@ -24,6 +24,12 @@ pub struct ClusterCounters {
 }
 
 impl ClusterCounters {
+    /// Their scope, with its last dot.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The counters of a cluster, under its `alt_stat_name` if it has one.
     #[must_use]
     pub fn new(registry: &Arc<Registry>, name: &str, alt_stat_name: &str) -> Self {
