@@ -15,13 +15,15 @@ use tokio::time::timeout;
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Lines that wait to be asked for: a control plane that says more waits itself.
+const LINES: usize = 1024;
 
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {
     process: Child,
     input: ChildStdin,
-    lines: mpsc::UnboundedReceiver<Value>,
+    lines: mpsc::Receiver<Value>,
     /// What was said while something else was waited for.
     passed: VecDeque<Value>,
     /// Where it listens.
@@ -47,12 +49,11 @@ impl ControlPlane {
             .spawn()?;
         let input = process.stdin.take().context("no standard input")?;
         let output = process.stdout.take().context("no standard output")?;
-        // A test asks for few lines, and its control plane says few.
-        let (sender, lines) = mpsc::unbounded_channel();
+        let (sender, lines) = mpsc::channel(LINES);
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let Ok(line) = serde_json::from_str(&line) else { continue };
-                if sender.send(line).is_err() {
+                if sender.blocking_send(line).is_err() {
                     return;
                 }
             }
