@@ -314,10 +314,7 @@ impl Attempt {
                 Ok(UpstreamStream::Http1(Box::new(stream), meta))
             }
             Leased::Http2(lease) => {
-                let mut sender = lease.connection.sender.borrow_mut();
-                let stream = http2::ClientStream::open(&mut sender, &self.head, &[], body);
-                drop(sender);
-                match stream {
+                match http2::ClientStream::open(&lease.connection.sender, &self.head, body) {
                     Ok(stream) => Ok(UpstreamStream::Http2(Box::new(stream), lease)),
                     Err(failure) => {
                         // The connection takes no stream any more: the next attempt gets another.

@@ -39,7 +39,7 @@ impl UpstreamStream {
     ) -> Poll<Result<outrigger_policy::head::ResponseHead, Failure>> {
         match self {
             Self::Http1(stream, _) => stream.poll_response(cx, spare),
-            Self::Http2(stream, _) => stream.poll_response(cx, spare),
+            Self::Http2(stream, _) => stream.poll_response(cx),
         }
     }
 

@@ -1,12 +1,10 @@
 //! Connections of a pool, and what is counted of each from its first moment to its last.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
-use h2::client::SendRequest;
 use outrigger_policy::bulkhead::Permit;
 use tokio::time::Instant;
 
@@ -14,6 +12,7 @@ use super::Protocol;
 use super::host_pool::HostPool;
 use crate::clock;
 use crate::http::codec::http1::ClientConnection;
+use crate::http::codec::http2::Sender;
 use crate::listener::http_chain::millis;
 use crate::net::{Address, Traffic};
 use crate::telemetry::metrics::ClusterStat;
@@ -144,7 +143,7 @@ pub struct Http1Connection {
 #[derive(Debug)]
 pub struct Http2Connection {
     /// Opens streams.
-    pub sender: RefCell<SendRequest<Bytes>>,
+    pub sender: Sender,
     /// The rest.
     pub meta: Meta,
     traffic: Rc<Traffic>,
@@ -156,9 +155,9 @@ pub struct Http2Connection {
 impl Http2Connection {
     /// A connection whose handshake is done.
     #[must_use]
-    pub fn new(sender: SendRequest<Bytes>, meta: Meta, traffic: Rc<Traffic>) -> Rc<Self> {
+    pub fn new(sender: Sender, meta: Meta, traffic: Rc<Traffic>) -> Rc<Self> {
         Rc::new(Self {
-            sender: RefCell::new(sender),
+            sender,
             meta,
             traffic,
             active: Cell::new(0),
@@ -173,8 +172,7 @@ impl Http2Connection {
         if self.is_closing.get() || self.meta.is_worn() {
             return false;
         }
-        let peer = self.sender.borrow().current_max_send_streams();
-        self.active.get() < max_streams.min(u32::try_from(peer).unwrap_or(u32::MAX))
+        self.active.get() < max_streams.min(self.sender.max_streams())
     }
 
     /// No further stream is opened on it.
