@@ -3,10 +3,10 @@
 //! Equal bytes are neither decoded nor translated: a control plane repeats itself. What is refused is noted beside the last good version, which
 //! stays.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use hashbrown::HashSet;
 use outrigger_xds::{Extent, Resource, ResourceType, Update};
 
 use super::cluster::{self, Discovery};
@@ -38,7 +38,8 @@ impl Store {
     pub fn apply(&mut self, update: Update) -> Vec<Rejection> {
         let Update { kind, version, resources, removed, extent } = update;
         self.versions.insert(kind, version);
-        let named: HashSet<Arc<str>> = resources.iter().map(|r| r.name.clone()).collect();
+        let mut named = HashSet::with_capacity(resources.len());
+        let is_new: Vec<bool> = resources.iter().map(|r| named.insert(r.name.clone())).collect();
         // Removals come first: a listener that is gone leaves its address to the next.
         for name in removed.iter().filter(|name| !named.contains(*name)) {
             self.remove(kind, name);
@@ -51,10 +52,9 @@ impl Store {
             }
         }
         let mut rejections = Vec::new();
-        let mut seen = HashSet::new();
-        for resource in resources {
+        for (resource, is_new) in resources.into_iter().zip(is_new) {
             let name = resource.name.clone();
-            let taken = if seen.insert(name.clone()) {
+            let taken = if is_new {
                 self.take(resource)
             } else {
                 let reason = format!("duplicate {} {name} found", kind.noun());
