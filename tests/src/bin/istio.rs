@@ -16,6 +16,7 @@ use outrigger_tests::istio::check::{self, Group};
 use outrigger_tests::istio::compare::{self, Row, Verdict};
 use outrigger_tests::istio::mesh::{Mesh, Plan};
 use outrigger_tests::istio::net;
+use outrigger_tests::istio::scenario;
 use outrigger_tests::istio::table::table;
 use outrigger_tests::istio::tools::{Tools, behind_script, hindrance};
 use outrigger_tests::scratch;
@@ -28,7 +29,7 @@ struct Flags {
     /// What is compared with it: `envoy`, a path, or `none`.
     #[arg(long, default_value = "target/debug/outrigger")]
     right: String,
-    /// Only checks whose `group / check` contains this.
+    /// Only checks whose `group / check` contains this, and scenarios whose name does.
     #[arg(long, default_value = "")]
     only: String,
     #[arg(long, default_value = "tests/istio/checks")]
@@ -36,6 +37,12 @@ struct Flags {
     /// Only this set: `seed` or `rich`.
     #[arg(long)]
     set: Option<String>,
+    /// How long configuration is rewritten under load.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Requests a second meanwhile, of each version of HTTP.
+    #[arg(long, default_value_t = 200)]
+    rate: u64,
     /// Prints what the left side showed of every check.
     #[arg(long)]
     show: bool,
@@ -120,28 +127,67 @@ fn run(flags: &Flags) -> Result<ExitCode> {
                 .iter()
                 .any(|c| format!("{} / {}", group.group, c.check).contains(&flags.only))
         };
+        let broken = set == "rich" && SCENARIOS.iter().any(|(name, _)| name.contains(&flags.only));
         let skipped = flags.set.as_ref().is_some_and(|only| only != set);
-        if skipped || !flags.hold && !chosen.iter().any(wanted) {
+        if skipped || !flags.hold && !broken && !chosen.iter().any(wanted) {
             continue;
         }
-        let plan = Plan {
-            proxies: proxies.clone(),
-            sets: sets.to_vec(),
-            with_filters: false,
-            pods: |_| true,
-        };
+        let plan = Plan { proxies: proxies.clone(), sets: sets.to_vec(), ..Plan::default() };
         let mut mesh = Mesh::start(&plan, &tools)?;
         starts(&mesh);
         for group in chosen {
             rows.append(&mut compare::group(&mut mesh, group, &flags.only)?);
+        }
+        if set == "rich" {
+            rows.append(&mut scenarios(&mut mesh, flags)?);
         }
         if flags.hold {
             println!("holding {}", mesh.scratch.path().display());
             thread::park();
         }
     }
+    if "rotation".contains(&flags.only) && flags.set.is_none() {
+        rows.append(&mut rotation(&proxies, &tools)?);
+    }
     let names: Vec<String> = proxies.into_iter().map(|(name, _)| name).collect();
     Ok(summary(&names, &rows, flags.show))
+}
+
+/// A scenario by its name, with the flags that say how long it takes.
+type Scenario = (&'static str, fn(&mut Mesh, &Flags) -> Result<Vec<Row>>);
+
+const SCENARIOS: [Scenario; 4] = [
+    ("control", |mesh, _| scenario::control::run(mesh)),
+    ("secrets", |mesh, _| scenario::secrets::run(mesh)),
+    ("restart", |mesh, _| scenario::restart::run(mesh)),
+    ("churn", |mesh, flags| scenario::churn::run(mesh, flags.seconds, flags.rate)),
+];
+
+fn scenarios(mesh: &mut Mesh, flags: &Flags) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, run) in SCENARIOS {
+        if name.contains(&flags.only) {
+            rows.append(&mut run(mesh, flags)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// In a mesh of its own, whose certificates are short-lived.
+fn rotation(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> {
+    let plan = Plan {
+        proxies: proxies.to_vec(),
+        sets: vec!["seed"],
+        pods: &["sleep", "httpbin"],
+        environment: vec![(
+            "SECRET_TTL".into(),
+            format!("{}s", scenario::rotation::LIFE.as_secs()),
+        )],
+        ..Plan::default()
+    };
+    let mut mesh = Mesh::start(&plan, tools)?;
+    starts(&mesh);
+    scenario::rotation::run(&mut mesh)
 }
 
 fn starts(mesh: &Mesh) {

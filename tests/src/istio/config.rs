@@ -58,6 +58,15 @@ impl Folder {
         self.all.values()
     }
 
+    /// The resource of this name, as `Kind/namespace/name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn resource(&self, name: &str) -> Result<Value> {
+        let found = self.all.get(&format!("{}.yaml", name.replace('/', ".")));
+        found.cloned().with_context(|| format!("no {name}"))
+    }
+
     /// Puts these resources in force, and returns what undoes it.
     ///
     /// # Errors

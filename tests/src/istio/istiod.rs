@@ -173,16 +173,17 @@ impl Istiod {
         let nonces = |proxy: &Value, end: &str| {
             TYPES.map(|kind| text(proxy, format!("{kind}_{end}"))).join(" ")
         };
-        Ok(State(
-            proxies
-                .iter()
-                .map(|proxy| Sync {
-                    name: text(proxy, "proxy".into()),
-                    sent: nonces(proxy, "sent"),
-                    acknowledged: nonces(proxy, "acked"),
-                })
-                .collect(),
-        ))
+        let mut all: Vec<Sync> = proxies
+            .iter()
+            .map(|proxy| Sync {
+                name: text(proxy, "proxy".into()),
+                sent: nonces(proxy, "sent"),
+                acknowledged: nonces(proxy, "acked"),
+            })
+            .collect();
+        // istiod lists them in the order of a hash map.
+        all.sort();
+        Ok(State(all))
     }
 
     /// Waits until what was written after `before` is pushed and acknowledged everywhere; false when it is not in time.
@@ -212,7 +213,7 @@ const TYPES: [&str; 4] = ["cluster", "listener", "route", "endpoint"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State(Vec<Sync>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Sync {
     name: String,
     sent: String,

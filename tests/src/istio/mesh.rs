@@ -20,7 +20,7 @@ use super::world::{Material, World};
 use crate::scratch::Scratch;
 
 /// How a mesh is to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The proxies, each by the name of its world.
     pub proxies: Vec<(String, PathBuf)>,
@@ -28,7 +28,10 @@ pub struct Plan {
     pub sets: Vec<&'static str>,
     /// Istio's own filters, which only Istio's build of Envoy has, and Outrigger.
     pub with_filters: bool,
-    pub pods: fn(&Spec) -> bool,
+    /// The pods to make; all of them when it names none.
+    pub pods: &'static [&'static str],
+    /// More of every agent's environment.
+    pub environment: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,14 @@ impl Mesh {
         let istiod = Istiod::start(&namespace, &dir, tools, settings)?;
         let specs: Vec<Spec> =
             serde_saphyr::from_str(&fs::read_to_string(format!("{DATA}/pods.yaml"))?)?;
-        let specs: Vec<Spec> = specs.into_iter().filter(plan.pods).collect();
+        let is_wanted =
+            |spec: &Spec| plan.pods.is_empty() || plan.pods.contains(&spec.name.as_str());
+        let mut specs: Vec<Spec> = specs.into_iter().filter(is_wanted).collect();
+        for (name, value) in &plan.environment {
+            for spec in &mut specs {
+                spec.environment.insert(name.clone(), value.clone().into());
+            }
+        }
         let hosts = hosts(&config, &specs);
         let roots = dir.join("ca/root-cert.pem");
         let worlds = thread::scope(|scope| {

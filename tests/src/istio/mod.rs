@@ -17,6 +17,7 @@ pub mod net;
 pub mod page;
 pub mod pod;
 pub mod process;
+pub mod scenario;
 
 pub mod table;
 pub mod tools;
