@@ -59,7 +59,7 @@ impl Message {
         for (name, value) in lines {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             let mut value = HeaderValue::from_bytes(value).unwrap();
-            value.set_sensitive(name.as_str().len() % 3 == 0);
+            value.set_sensitive(name.as_str().len().is_multiple_of(3));
             map.append(name, value);
         }
         map
