@@ -43,7 +43,10 @@ struct Flags {
     /// Requests a second meanwhile, of each version of HTTP.
     #[arg(long, default_value_t = 200)]
     rate: u64,
-    /// Prints what the left side showed of every check.
+    /// Outrigger as it is shipped, for what is measured: nothing is without it.
+    #[arg(long)]
+    shipped: Option<String>,
+    /// Prints what every side showed of every check, and when its pods were ready.
     #[arg(long)]
     show: bool,
     /// Leaves the mesh running until it is interrupted.
@@ -133,8 +136,7 @@ fn run(flags: &Flags) -> Result<ExitCode> {
             continue;
         }
         let plan = Plan { proxies: proxies.clone(), sets: sets.to_vec(), ..Plan::default() };
-        let mut mesh = Mesh::start(&plan, &tools)?;
-        starts(&mesh);
+        let mut mesh = started(&plan, &tools, flags)?;
         for group in chosen {
             rows.append(&mut compare::group(&mut mesh, group, &flags.only)?);
         }
@@ -146,16 +148,30 @@ fn run(flags: &Flags) -> Result<ExitCode> {
             thread::park();
         }
     }
-    if "rotation".contains(&flags.only) && flags.set.is_none() {
-        rows.append(&mut rotation(&proxies, &tools)?);
+    let is_wanted = |name: &str| name.contains(&flags.only) && flags.set.is_none();
+    if is_wanted("rotation") {
+        rows.append(&mut rotation(&proxies, &tools, flags)?);
     }
     let mut own = Vec::new();
-    if "dashboards".contains(&flags.only) && flags.set.is_none() && proxies.len() > 1 {
-        own = dashboards(&proxies, &tools)?;
+    if is_wanted("dashboards") && proxies.len() > 1 {
+        own = dashboards(&proxies, &tools, flags)?;
+    }
+    if let (Some(shipped), [reference, _]) = (&flags.shipped, proxies.as_slice()) {
+        let shipped = ("outrigger".to_owned(), behind_script(locate(shipped)?)?);
+        let both = [reference.clone(), shipped];
+        if is_wanted("start") {
+            rows.append(&mut start(&both, &tools, flags)?);
+        }
+        if is_wanted("cost") {
+            rows.append(&mut cost(&both, &tools, flags)?);
+        }
     }
     let names: Vec<String> = proxies.into_iter().map(|(name, _)| name).collect();
     Ok(summary(&names, &rows, &own, flags.show))
 }
+
+/// The name of a world, and its proxy.
+type Proxy = (String, PathBuf);
 
 /// A scenario by its name, with the flags that say how long it takes.
 type Scenario = (&'static str, fn(&mut Mesh, &Flags) -> Result<Vec<Row>>);
@@ -179,7 +195,7 @@ fn scenarios(mesh: &mut Mesh, flags: &Flags) -> Result<Vec<Row>> {
 }
 
 /// In a mesh of its own, whose certificates are short-lived.
-fn rotation(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> {
+fn rotation(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
     let plan = Plan {
         proxies: proxies.to_vec(),
         sets: vec!["seed"],
@@ -190,13 +206,12 @@ fn rotation(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> {
         )],
         ..Plan::default()
     };
-    let mut mesh = Mesh::start(&plan, tools)?;
-    starts(&mesh);
+    let mut mesh = started(&plan, tools, flags)?;
     scenario::rotation::run(&mut mesh)
 }
 
 /// In a mesh of its own, with Istio's own filters, which Envoy from the registry has not.
-fn dashboards(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> {
+fn dashboards(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
     let plan = Plan {
         proxies: proxies.iter().skip(1).cloned().collect(),
         sets: vec!["seed", "rich"],
@@ -204,22 +219,55 @@ fn dashboards(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> 
         pods: &scenario::dashboards::PODS,
         ..Plan::default()
     };
-    let mut mesh = Mesh::start(&plan, tools)?;
-    starts(&mesh);
+    let mut mesh = started(&plan, tools, flags)?;
     scenario::dashboards::run(&mut mesh)
 }
 
-fn starts(mesh: &Mesh) {
+/// With sidecars and gateways that have nothing to do.
+fn start(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
+    let plan = Plan {
+        proxies: proxies.to_vec(),
+        sets: vec!["seed", "rich"],
+        pods: &scenario::start::PODS,
+        ..Plan::default()
+    };
+    scenario::start::run(&mut started(&plan, tools, flags)?)
+}
+
+/// Once as Envoy from the registry can be, once with Istio's own filters, which it has not.
+fn cost(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
+    let plan = Plan {
+        proxies: proxies.to_vec(),
+        sets: vec!["seed"],
+        pods: &scenario::cost::PODS,
+        ..Plan::default()
+    };
+    let without = scenario::cost::measure(&started(&plan, tools, flags)?)?;
+    let plan =
+        Plan { proxies: proxies.iter().skip(1).cloned().collect(), with_filters: true, ..plan };
+    let with = scenario::cost::measure(&started(&plan, tools, flags)?)?;
+    let beside: Vec<f64> = without.iter().take(1).chain(&with).copied().collect();
+    Ok(vec![
+        scenario::cost::row("a request", &without, 0.40)?,
+        scenario::cost::row("with Istio's own filters, beside Envoy without", &beside, 0.45)?,
+    ])
+}
+
+/// A mesh whose pods are all ready.
+fn started(plan: &Plan, tools: &Tools, flags: &Flags) -> Result<Mesh> {
+    let mesh = Mesh::start(plan, tools)?;
     for world in &mesh.worlds {
         for (pod, took) in &world.starts {
             match took {
-                Ok(took) => {
-                    println!("{} {pod}: ready after {:.2} s", world.name, took.as_secs_f64())
+                Ok(took) if flags.show => {
+                    println!("{} {pod}: ready after {:.2} s", world.name, took.as_secs_f64());
                 }
-                Err(why) => println!("{} {pod}: {why}", world.name),
+                Ok(_) => {}
+                Err(why) => bail!("{} {pod}: {why}", world.name),
             }
         }
     }
+    Ok(mesh)
 }
 
 /// `own` are the rows of Outrigger alone.
@@ -227,8 +275,10 @@ fn summary(worlds: &[String], rows: &[Row], own: &[Row], show: bool) -> ExitCode
     let mut out = String::new();
     if show {
         for row in rows {
-            let page = row.pages.first().map(|page| page.join("\n")).unwrap_or_default();
-            out += &format!("{} / {}\n{page}\n\n", row.group, row.check);
+            for (world, page) in worlds.iter().zip(&row.pages) {
+                let page = page.join("\n");
+                out += &format!("{} / {} / {world}\n{page}\n\n", row.group, row.check);
+            }
         }
     }
     if !rows.is_empty() {
