@@ -65,7 +65,7 @@ fn outcome(data: &[u8]) -> String {
 
 /// Takes a bootstrap all the way to clusters that could be used; tells what was ignored, or path and reason of the refusal.
 pub(crate) fn translated(message: Bootstrap) -> Result<String, (String, String)> {
-    let mut loaded = app::translate(message, &Options::default(), 1)
+    let mut loaded = app::translate(message, &Options::default(), 1, &Arc::new(Own::detached()))
         .map_err(|error| (error.path, error.reason))?;
     for handle in loaded.store.settle(true).clusters {
         let cluster = handle.cluster();

@@ -27,6 +27,7 @@ mod snapshot;
 mod source;
 mod store;
 mod tls;
+mod typed_struct;
 mod warming;
 
 pub use apply::Rejection;
@@ -34,7 +35,7 @@ pub use bootstrap::{DynamicResources, LogFormat};
 pub use cluster_handle::ClusterHandle;
 pub use cx::{Cx, Ignored, Need};
 pub use dump::{DumpQuery, node_json};
-pub use environment::Environment;
+pub use environment::{Environment, Mesh};
 pub use error::{At, ConfigError};
 pub use fields::{Documented, Fate};
 pub use runtime::Runtime;

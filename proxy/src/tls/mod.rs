@@ -21,7 +21,7 @@ mod verify;
 mod tests;
 
 pub use certificate::{Certificate, TlsError};
-pub use client::{ClientSpec, ClientTls, PeerName, Spoken};
+pub use client::{Alpn, ClientSpec, ClientTls, PeerName, Spoken};
 pub use info::{PeerCertificate, TlsInfo};
 pub use parameters::{Parameters, Version, groups_named, suites_named};
 pub use roots::Roots;

@@ -111,7 +111,12 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
         binds.clear();
     }
     let prefix = listener_prefix(&known_address.to_string(), &stat_prefix);
-    let scope = Scope { prefix: &prefix };
+    let direction = match enumeration(traffic_direction, &at.field("traffic_direction"))? {
+        TrafficDirection::Unspecified => Direction::Unspecified,
+        TrafficDirection::Inbound => Direction::Inbound,
+        TrafficDirection::Outbound => Direction::Outbound,
+    };
+    let scope = Scope { prefix: &prefix, direction };
     let (chains, index) = chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
     let default_chain = match default_filter_chain {
         None => None,
@@ -127,11 +132,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
         name: if name.is_empty() { known_address.to_string().into() } else { name.clone().into() },
         binds,
         address: known_address,
-        direction: match enumeration(traffic_direction, &at.field("traffic_direction"))? {
-            TrafficDirection::Unspecified => Direction::Unspecified,
-            TrafficDirection::Inbound => Direction::Inbound,
-            TrafficDirection::Outbound => Direction::Outbound,
-        },
+        direction,
         inspectors: inspectors::inspectors(
             listener_filters,
             &at.field("listener_filters"),
@@ -167,6 +168,8 @@ fn connection_limit(name: &str, cx: &Cx<'_>) -> Option<Arc<Bulkhead>> {
 pub(super) struct Scope<'a> {
     /// The prefix of its stats.
     pub(super) prefix: &'a str,
+    /// Which way the listener's traffic goes.
+    pub(super) direction: Direction,
 }
 
 struct SocketSettings {

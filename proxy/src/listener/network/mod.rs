@@ -1,8 +1,10 @@
 //! Network filters: authorization of connections, and relaying of bytes.
 
 pub mod direct_response;
+mod peer_exchange;
 pub mod rbac;
 pub mod tcp_proxy;
 
+pub use peer_exchange::{Hearing, PeerExchange, Taken};
 pub use rbac::{RbacNetwork, authorize};
 pub use tcp_proxy::TcpProxy;

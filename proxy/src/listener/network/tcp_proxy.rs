@@ -14,15 +14,17 @@ use outrigger_policy::route::Split;
 use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 use rand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::failure::Failure;
 use crate::listener::Connection;
 use crate::listener::http_chain::millis;
+use crate::listener::network::{Hearing, PeerExchange, Taken};
 use crate::net::{Address, Io};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::istio::{IstioStats, TcpReport};
 use crate::telemetry::metrics::{ClusterStat, TcpStat, TcpStats};
-use crate::telemetry::{self, StreamInfo};
+use crate::telemetry::{self, StreamInfo, Told};
 use crate::upstream::{Cluster, Connected, Host, connect, outlier, pool};
 use crate::worker;
 
@@ -44,6 +46,10 @@ pub struct TcpProxy {
     pub access_log: Arc<AccessLog>,
     /// Counters of `tcp.<stat_prefix>.`.
     pub stats: TcpStats,
+    /// The client and we say who we are before the bytes.
+    pub peer_exchange: Option<Arc<PeerExchange>>,
+    /// Metrics of the mesh.
+    pub istio_stats: Vec<Arc<IstioStats>>,
 }
 
 /// Where a connection goes.
@@ -60,14 +66,21 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     let stats = &proxy.stats;
     stats.inc(TcpStat::downstream_cx_total);
     let mut info = StreamInfo::new(connection, None);
-    relay(&mut downstream, &proxy, &mut info).await;
+    let mut reports = Reports::new(&proxy.istio_stats);
+    relay(&mut downstream, &proxy, &mut info, &mut reports).await;
+    reports.close(&info);
     info.timing.end = Some(Instant::now());
     stats.add(TcpStat::downstream_cx_rx_bytes_total, info.bytes_received);
     stats.add(TcpStat::downstream_cx_tx_bytes_total, info.bytes_sent);
     telemetry::log_connection(&proxy.access_log, &info);
 }
 
-async fn relay(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
+async fn relay(
+    downstream: &mut Io,
+    proxy: &TcpProxy,
+    info: &mut StreamInfo,
+    reports: &mut Reports,
+) {
     let name = match &proxy.target {
         Target::Cluster(name) => name.clone(),
         Target::Weighted(split) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
@@ -80,12 +93,28 @@ async fn relay(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
         return;
     };
     let Some((mut upstream, _held)) = open(&cluster, proxy, info).await else { return };
+    let exchanges = Exchanges::begin(proxy.peer_exchange.as_deref(), &cluster, info);
     let idle = Idle::new(proxy.idle_timeout);
-    let copied = copy(downstream, &mut upstream, &idle);
-    let outcome = match proxy.max_duration {
-        Some(limit) => tokio::time::timeout(limit, copied).await,
-        None => Ok(copied.await),
+    let outcome = {
+        let copied = copy(downstream, &mut upstream, &idle, &exchanges);
+        let limited = async {
+            match proxy.max_duration {
+                Some(limit) => tokio::time::timeout(limit, copied).await,
+                None => Ok(copied.await),
+            }
+        };
+        let mut limited = std::pin::pin!(limited);
+        loop {
+            tokio::select! {
+                outcome = &mut limited => break outcome,
+                () = reports.due() => {
+                    exchanges.settle(info);
+                    reports.report(info, idle.bytes());
+                }
+            }
+        }
     };
+    exchanges.settle(info);
     let (received, sent) = idle.bytes();
     info.bytes_received = received;
     info.bytes_sent = sent;
@@ -163,8 +192,9 @@ async fn open(
         cluster.counters.stats.inc(ClusterStat::upstream_cx_total);
         host.counters.cx_total.fetch_add(1, Relaxed);
         let started = Instant::now();
-        match connect(cluster, &host, None, None).await {
-            Ok(Connected { io, local }) => {
+        match connect(cluster, &host, None, None, None).await {
+            Ok(Connected { io, local, tls }) => {
+                info.upstream.borrow_mut().tls = tls;
                 note_connected(cluster, &host, info, local, started);
                 let cluster = cluster.clone();
                 let held = Held { cluster, host, started: Instant::now(), _permit: permit };
@@ -256,11 +286,19 @@ impl Idle {
     }
 }
 
-async fn copy(downstream: &mut Io, upstream: &mut Io, idle: &Idle) -> End {
+async fn copy(
+    downstream: &mut Io,
+    upstream: &mut Io,
+    idle: &Idle,
+    exchanges: &Exchanges<'_>,
+) -> End {
     let (mut down_read, mut down_write) = tokio::io::split(downstream);
     let (mut up_read, mut up_write) = tokio::io::split(upstream);
-    let request = pump(&mut down_read, &mut up_write, |n| idle.note(&idle.received, n));
-    let response = pump(&mut up_read, &mut down_write, |n| idle.note(&idle.sent, n));
+    let Exchanges { downstream: client, upstream: host } = exchanges;
+    let received = |n| idle.note(&idle.received, n);
+    let sent = |n| idle.note(&idle.sent, n);
+    let request = pump(&mut down_read, &mut up_write, client.as_ref(), host.as_ref(), received);
+    let response = pump(&mut up_read, &mut down_write, host.as_ref(), client.as_ref(), sent);
     let mut request = std::pin::pin!(request);
     let mut response = std::pin::pin!(response);
     let both = async {
@@ -284,13 +322,124 @@ async fn copy(downstream: &mut Io, upstream: &mut Io, idle: &Idle) -> End {
 /// The source was reset.
 struct Reset;
 
+/// Reads what the source says of itself; the first bytes after it, or `None` if the source has ended.
+async fn hear(
+    source: &mut (impl AsyncReadExt + Unpin),
+    hears: &Hearing<'_>,
+    buffer: &mut [u8],
+) -> Result<Option<Vec<u8>>, Reset> {
+    loop {
+        let length = match source.read(buffer).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Reset),
+            Ok(0) | Err(_) => return Ok(Some(hears.end())),
+            Ok(length) => length,
+        };
+        match hears.take(buffer.get(..length).unwrap_or_default()) {
+            Taken::All => {}
+            Taken::Passed(bytes) => return Ok(Some(bytes)),
+            Taken::Broken => return Err(Reset),
+        }
+    }
+}
+
+/// What both ends are to say of themselves.
+struct Exchanges<'a> {
+    downstream: Option<Hearing<'a>>,
+    upstream: Option<Hearing<'a>>,
+}
+
+impl<'a> Exchanges<'a> {
+    fn begin(
+        of_chain: Option<&'a PeerExchange>,
+        cluster: &'a Cluster,
+        info: &mut StreamInfo,
+    ) -> Self {
+        let alpn = info.connection.tls.as_ref().and_then(|tls| tls.alpn.as_deref());
+        let downstream = of_chain.and_then(|exchange| exchange.begin(alpn));
+        if of_chain.is_some() && downstream.is_none() {
+            info.downstream_peer = Told::Nothing;
+        }
+        let of_cluster = cluster.settings.peer_exchange.as_deref();
+        let mut told = info.upstream.borrow_mut();
+        let alpn = told.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
+        let upstream = of_cluster.and_then(|exchange| exchange.begin(alpn));
+        if of_cluster.is_some() && upstream.is_none() {
+            told.peer = Told::Nothing;
+        }
+        Self { downstream, upstream }
+    }
+
+    /// Notes what was heard.
+    fn settle(&self, info: &mut StreamInfo) {
+        if let Some(heard) = &self.downstream {
+            info.downstream_peer = heard.told();
+        }
+        if let Some(heard) = &self.upstream {
+            info.upstream.borrow_mut().peer = heard.told();
+        }
+    }
+}
+
+/// Reports of the connection to the metrics of the mesh.
+struct Reports {
+    reports: Vec<TcpReport>,
+    interval: Option<Interval>,
+}
+
+impl Reports {
+    fn new(stats: &[Arc<IstioStats>]) -> Self {
+        let shortest = stats.iter().filter_map(|stats| stats.interval).min();
+        let interval = shortest.map(|every| {
+            let mut interval = tokio::time::interval_at(Instant::now() + every, every);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        });
+        Self { reports: stats.iter().cloned().map(TcpReport::new).collect(), interval }
+    }
+
+    async fn due(&mut self) {
+        match &mut self.interval {
+            Some(interval) => {
+                interval.tick().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn report(&mut self, info: &StreamInfo, (received, sent): (u64, u64)) {
+        for report in &mut self.reports {
+            report.report(info, received, sent, false);
+        }
+    }
+
+    fn close(&mut self, info: &StreamInfo) {
+        for report in &mut self.reports {
+            report.report(info, info.bytes_received, info.bytes_sent, true);
+        }
+    }
+}
+
 /// Moves bytes until the source ends, then ends the sink.
 async fn pump(
     source: &mut (impl AsyncReadExt + Unpin),
     sink: &mut (impl AsyncWriteExt + Unpin),
+    hears: Option<&Hearing<'_>>,
+    says: Option<&Hearing<'_>>,
     moved: impl Fn(usize),
 ) -> Result<(), Reset> {
+    if let Some(says) = says {
+        let _ = sink.write_all(says.frame()).await;
+        let _ = sink.flush().await;
+    }
     let mut buffer = vec![0; BUFFER];
+    if let Some(hears) = hears
+        && let Some(first) = hear(source, hears, &mut buffer).await?
+        && !first.is_empty()
+        && sink.write_all(&first).await.is_ok()
+        && sink.flush().await.is_ok()
+    {
+        moved(first.len());
+    }
     loop {
         let length = match source.read(&mut buffer).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Reset),

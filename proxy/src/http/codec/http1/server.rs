@@ -95,6 +95,14 @@ impl ServerConnection {
         (inner.received, inner.sent)
     }
 
+    /// Bytes of requests taken, and of responses given, so far; others may have been read, or wait to be sent.
+    #[must_use]
+    pub fn consumed(&self) -> (u64, u64) {
+        let inner = self.inner.borrow();
+        let waiting = inner.output.len().saturating_sub(inner.written);
+        (inner.received.saturating_sub(inner.input.len() as u64), inner.sent + waiting as u64)
+    }
+
     /// True if bytes of a request have been read: the client is not idle.
     #[must_use]
     pub fn has_input(&self) -> bool {
