@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use outrigger_benches::functions::{Filters, Hosts, LogLine, Policies, Routes, Worker};
+use outrigger_benches::functions::{Filters, Hosts, LogLine, Policies, Pushes, Routes, Worker};
 use outrigger_policy::lb::{LeastRequest, Policy, RoundRobin};
 
 fn route(criterion: &mut Criterion) {
@@ -59,5 +59,11 @@ fn access_log(criterion: &mut Criterion) {
     criterion.bench_function("access_log/line", |bench| bench.iter(|| log.write()));
 }
 
-criterion_group!(functions, route, rbac, pick, snapshot, filters, access_log);
+fn push(criterion: &mut Criterion) {
+    let mut pushes = Pushes::new(5_000).unwrap();
+    criterion.bench_function("push/equal_to_5000", |b| b.iter(|| pushes.equal().unwrap()));
+    criterion.bench_function("push/one_of_5000", |b| b.iter(|| pushes.one().unwrap()));
+}
+
+criterion_group!(functions, route, rbac, pick, snapshot, filters, access_log, push);
 criterion_main!(functions);

@@ -1,10 +1,11 @@
 //! Bootstraps in YAML: taken or refused at a place, in time, and each time alike.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use outrigger::app;
 use outrigger::cli::Options;
+use outrigger::telemetry::metrics::Own;
 use outrigger_xds_api::envoy::config::bootstrap::v3::Bootstrap;
 use outrigger_xds_api::{Document, Pool, Unknown};
 use prost::Message;

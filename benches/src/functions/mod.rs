@@ -5,6 +5,7 @@
 mod filters;
 mod log;
 mod pick;
+mod push;
 mod rbac;
 mod routes;
 mod snapshot;
@@ -13,6 +14,7 @@ mod stream;
 pub use filters::Filters;
 pub use log::LogLine;
 pub use pick::Hosts;
+pub use push::Pushes;
 pub use rbac::Policies;
 pub use routes::Routes;
 pub use snapshot::Worker;

@@ -12,6 +12,7 @@ use crate::cli::Options;
 use crate::config::bootstrap::Bootstrap;
 use crate::config::{self, At, ConfigError, Cx, Environment, Ignored, Mesh, Store};
 use crate::telemetry::metrics::{Own, Registry, StatsSpec, StatsSpecError};
+use crate::tls::SecretCells;
 
 /// A bootstrap that is valid.
 pub struct Loaded {
@@ -134,7 +135,8 @@ pub fn translate(
     let runtime = std::mem::take(&mut bootstrap.runtime);
     let own = std::mem::take(&mut bootstrap.node.own);
     let mesh = Mesh::new(own, &registry, metrics);
-    let environment = Arc::new(Environment { registry, runtime, mesh });
+    let environment =
+        Arc::new(Environment { registry, runtime, secrets: SecretCells::default(), mesh });
     let mut store = Store::new(environment, Arc::default());
     for (field, resources) in [
         ("clusters", static_resources(ResourceType::Cluster, &bootstrap.clusters, |c| &c.name)),
@@ -147,6 +149,21 @@ pub fn translate(
                 |Ignored { path, reason }| Ignored { path: format!("{root}.{path}"), reason };
             ignored.extend(without_effect.into_iter().map(placed));
         }
+    }
+    if let Some((secret, cluster)) = store.first_unknown_server() {
+        return Err(At::root("static_resources").error(format_args!(
+            "secret {secret}: its server {cluster} is no cluster of the bootstrap, or one that is discovered"
+        )));
+    }
+    if let Some(server) = &bootstrap.dynamic.ads
+        && !store.is_of_bootstrap(&server.cluster)
+    {
+        let at = At::root("dynamic_resources");
+        let at = at.field("ads_config");
+        return Err(at.error(format_args!(
+            "{} is no cluster of the bootstrap, or one that is discovered",
+            server.cluster
+        )));
     }
     Ok(Loaded { bootstrap, store, original, ignored, unknown: Vec::new() })
 }

@@ -3,10 +3,10 @@
 //! Equal bytes are neither decoded nor translated: a control plane repeats itself. What is refused is noted beside the last good version, which
 //! stays.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use hashbrown::HashSet;
 use outrigger_xds::{Extent, Resource, ResourceType, Update};
 
 use super::cluster::{self, Discovery};
@@ -15,7 +15,7 @@ use super::cx::{Ignored, Need};
 use super::error::{At, ConfigError};
 use super::slot::{Origin, Refused, Slot, Version};
 use super::store::Store;
-use super::{endpoints, listener, route};
+use super::{endpoints, listener, route, tls};
 use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat};
 use crate::upstream::transport::Transports;
 
@@ -37,8 +37,9 @@ impl Store {
     /// Returns the resources that were refused; all others were taken.
     pub fn apply(&mut self, update: Update) -> Vec<Rejection> {
         let Update { kind, version, resources, removed, extent } = update;
-        self.versions.insert(kind, version);
-        let named: HashSet<Arc<str>> = resources.iter().map(|r| r.name.clone()).collect();
+        let count = resources.len();
+        let mut named = HashSet::with_capacity(resources.len());
+        let is_new: Vec<bool> = resources.iter().map(|r| named.insert(r.name.clone())).collect();
         // Removals come first: a listener that is gone leaves its address to the next.
         for name in removed.iter().filter(|name| !named.contains(*name)) {
             self.remove(kind, name);
@@ -51,19 +52,21 @@ impl Store {
             }
         }
         let mut rejections = Vec::new();
-        let mut seen = HashSet::new();
-        for resource in resources {
+        for (resource, is_new) in resources.into_iter().zip(is_new) {
             let name = resource.name.clone();
-            let taken = if seen.insert(name.clone()) {
+            let taken = if is_new {
                 self.take(resource)
             } else {
                 let reason = format!("duplicate {} {name} found", kind.noun());
                 Err(ConfigError { path: String::new(), reason })
             };
             if let Err(error) = taken {
-                tracing::warn!(version = %self.version_of(kind), "{} {name} is refused: {error}", kind.noun());
+                tracing::warn!(%version, "{} {name} is refused: {error}", kind.noun());
                 rejections.push(Rejection { name, error });
             }
+        }
+        if rejections.len() < count || count == 0 {
+            self.versions.insert(kind, version);
         }
         rejections
     }
@@ -101,10 +104,7 @@ impl Store {
             ResourceType::Endpoints => self.take_endpoints(resource)?,
             ResourceType::Listener => self.take_listener(resource, Origin::Dynamic)?,
             ResourceType::Routes => self.take_routes(resource)?,
-            ResourceType::Secret => {
-                let reason = "secrets by discovery are not supported".into();
-                return Err(ConfigError { path: String::new(), reason });
-            }
+            ResourceType::Secret => self.take_secret(resource)?,
         };
         for Ignored { path, reason } in ignored {
             tracing::debug!("{} {name}: {path} has no effect: {reason}", kind.noun());
@@ -121,7 +121,12 @@ impl Store {
         }
         let environment = self.environment.clone();
         let cx = environment.cx();
-        let spec = match cluster::from_resource(&resource, &cx) {
+        let translated = cluster::from_resource(&resource, &cx);
+        let secrets = cx.take_needs();
+        let translated =
+            translated.and_then(|spec| self.check_servers(origin, &secrets).map(|()| spec));
+        let slot = self.clusters.entry(name.clone()).or_insert_with(|| Slot::new(origin));
+        let spec = match translated {
             Ok(spec) => spec,
             Err(error) => return Err(refuse(slot, resource, error)),
         };
@@ -132,16 +137,18 @@ impl Store {
             ClusterManagerStat::cluster_modified
         };
         self.cluster_stats.inc(stat);
-        let needs = match &spec.discovery {
-            Discovery::Eds { service_name, from } => vec![Need {
+        let mut needs = secrets;
+        match &spec.discovery {
+            Discovery::Eds { service_name, from } => needs.push(Need {
                 kind: ResourceType::Endpoints,
                 name: service_name.clone(),
                 from: from.clone(),
                 stats_prefix: spec.stats_prefix(),
-            }],
-            Discovery::Static(_) | Discovery::Dns(_) => Vec::new(),
-        };
+            }),
+            Discovery::Static(_) | Discovery::Dns(_) => {}
+        }
         let bytes = (origin == Origin::Dynamic).then(|| resource.clone());
+        self.taken.insert((ResourceType::Cluster, name.clone()));
         let value = ClusterHandle::new(spec, bytes, &environment);
         let old = slot.warming.take();
         let version = Version { resource, since: SystemTime::now(), value, needs };
@@ -211,12 +218,14 @@ impl Store {
         let clusters = &self.clusters;
         let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
         let cx = environment.cx().with_clusters(&knows);
-        let listener = match listener::from_resource(&resource, &cx) {
+        let translated = listener::from_resource(&resource, &cx);
+        let needs = cx.take_needs();
+        let translated =
+            translated.and_then(|listener| self.check_servers(origin, &needs).map(|()| listener));
+        let slot = self.listeners.entry(name.clone()).or_insert_with(|| Slot::new(origin));
+        let mut listener = match translated {
             Ok(listener) => listener,
-            Err(error) => {
-                self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
-                return Err(refuse(slot, resource, error));
-            }
+            Err(error) => return Err(refuse(slot, resource, error)),
         };
         slot.refused = None;
         let stat = if slot.is_vacant() {
@@ -225,7 +234,16 @@ impl Store {
             ListenerManagerStat::listener_modified
         };
         self.listener_stats.inc(stat);
-        let needs = cx.take_needs();
+        if let Some(held) = &slot.active
+            && listener::keep_chains(
+                &mut listener,
+                &resource.body,
+                &held.value,
+                &held.resource.body,
+            )
+        {
+            self.listener_stats.inc(ListenerManagerStat::listener_in_place_updated);
+        }
         let old = slot.warming.replace(Version {
             resource,
             since: SystemTime::now(),
@@ -241,7 +259,7 @@ impl Store {
 
     fn take_routes(&mut self, resource: Resource) -> Taken {
         let name = resource.name.clone();
-        if !self.needs.contains_key(&(ResourceType::Routes, name.clone())) {
+        if !self.is_needed(ResourceType::Routes, &name) {
             return Ok(Vec::new());
         }
         let slot = self.routes.entry(name.clone()).or_insert(Slot::new(Origin::Dynamic));
@@ -265,8 +283,50 @@ impl Store {
             Err(error) => return Err(refuse(slot, resource, error)),
         }
         let ignored = cx.take_ignored();
+        self.taken.insert((ResourceType::Routes, name.clone()));
         self.pending.routes.insert(name);
         Ok(ignored)
+    }
+
+    fn take_secret(&mut self, resource: Resource) -> Taken {
+        let name = resource.name.clone();
+        if !self.is_needed(ResourceType::Secret, &name) {
+            return Ok(Vec::new());
+        }
+        let slot = self.secrets.entry(name.clone()).or_insert(Slot::new(Origin::Dynamic));
+        if slot.holds(&resource) {
+            slot.refused = None;
+            return Ok(Vec::new());
+        }
+        let cx = self.environment.cx();
+        let value = match tls::secret(&resource, &cx) {
+            Ok(secret) => Arc::new(secret),
+            Err(error) => return Err(refuse(slot, resource, error)),
+        };
+        slot.refused = None;
+        let since = SystemTime::now();
+        let is_first = slot.active.is_none();
+        slot.active = Some(Version { resource, since, value: value.clone(), needs: Vec::new() });
+        let ignored = cx.take_ignored();
+        self.environment.secrets.set(&name, Some(value));
+        if is_first {
+            self.touch_users(ResourceType::Secret, &name);
+        }
+        Ok(ignored)
+    }
+
+    /// A resource of a control plane may only name servers that were there before.
+    fn check_servers(&self, origin: Origin, needs: &[Need]) -> Result<(), ConfigError> {
+        match self.unknown_server(needs) {
+            Some(need) if origin == Origin::Dynamic => {
+                let reason = format!(
+                    "secret {}: its server is no cluster of the bootstrap whose hosts are known without a control plane",
+                    need.name
+                );
+                Err(ConfigError { path: String::new(), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remove(&mut self, kind: ResourceType, name: &Arc<str>) {
@@ -279,7 +339,9 @@ impl Store {
                 slot.refused = None;
                 let warming = slot.warming.take();
                 let active = slot.active.take();
-                self.cluster_stats.inc(ClusterManagerStat::cluster_removed);
+                if warming.is_some() || active.is_some() {
+                    self.cluster_stats.inc(ClusterManagerStat::cluster_removed);
+                }
                 for version in warming.into_iter().chain(active) {
                     version.value.retire();
                     self.drop_cluster(name, version);
@@ -294,7 +356,9 @@ impl Store {
                 slot.refused = None;
                 let warming = slot.warming.take();
                 let active = slot.active.take();
-                self.listener_stats.inc(ListenerManagerStat::listener_removed);
+                if warming.is_some() || active.is_some() {
+                    self.listener_stats.inc(ListenerManagerStat::listener_removed);
+                }
                 for version in warming.into_iter().chain(active) {
                     version.needs.iter().for_each(|need| self.release(need));
                 }
@@ -311,7 +375,9 @@ impl Store {
             ResourceType::Routes => {
                 // Requests keep the routes that they have: they go when nothing needs them.
             }
-            ResourceType::Secret => {}
+            ResourceType::Secret => {
+                // So is a secret: it goes when nobody names it. (envoy: `SdsApi::onConfigUpdate`)
+            }
         }
     }
 
@@ -346,32 +412,6 @@ impl Store {
 
     pub(super) fn version_of(&self, kind: ResourceType) -> &str {
         self.versions.get(&kind).map_or("", |version| version)
-    }
-
-    fn hold(&mut self, need: Need) {
-        let held = self.needs.entry((need.kind, need.name.clone())).or_default();
-        match held.iter_mut().find(|(held, _)| *held == need) {
-            Some((_, count)) => *count += 1,
-            None => held.push((need, 1)),
-        }
-    }
-
-    pub(super) fn release(&mut self, need: &Need) {
-        let key = (need.kind, need.name.clone());
-        let Some(held) = self.needs.get_mut(&key) else { return };
-        for (_, count) in held.iter_mut().filter(|(held, _)| held == need) {
-            *count -= 1;
-        }
-        held.retain(|(_, count)| *count > 0);
-        if !held.is_empty() {
-            return;
-        }
-        self.needs.remove(&key);
-        self.given_up.remove(&key);
-        if need.kind == ResourceType::Routes {
-            self.routes.remove(&need.name);
-            self.pending.routes.insert(need.name.clone());
-        }
     }
 }
 

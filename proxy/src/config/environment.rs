@@ -7,6 +7,7 @@ use super::runtime::Runtime;
 use crate::peer;
 use crate::telemetry::istio::AllSeries;
 use crate::telemetry::metrics::{IstioGrpcStat, IstioHttpStat, IstioTcpStat, Own, Registry};
+use crate::tls::SecretCells;
 
 /// See the module.
 pub struct Environment {
@@ -14,6 +15,8 @@ pub struct Environment {
     pub registry: Arc<Registry>,
     /// Runtime values.
     pub runtime: Runtime,
+    /// The places of secrets.
+    pub secrets: SecretCells,
     /// The mesh.
     pub mesh: Mesh,
 }
@@ -55,12 +58,13 @@ impl Environment {
     #[must_use]
     pub fn new(registry: Arc<Registry>, runtime: Runtime) -> Self {
         let mesh = Mesh::nobody(&registry);
-        Self { registry, runtime, mesh }
+        Self { registry, runtime, secrets: SecretCells::default(), mesh }
     }
 
     /// The surroundings of one translation.
     #[must_use]
     pub const fn cx(&self) -> Cx<'_> {
-        Cx::new(&self.registry).with_runtime(&self.runtime).with_mesh(&self.mesh)
+        let cx = Cx::new(&self.registry).with_runtime(&self.runtime);
+        cx.with_secrets(&self.secrets).with_mesh(&self.mesh)
     }
 }

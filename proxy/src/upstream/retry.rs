@@ -8,20 +8,20 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use outrigger_policy::head::Id;
-use outrigger_policy::retry::{Decision, Outcome, PreviousHosts, Reset, ResetReason, Wait};
+use outrigger_policy::retry::{Decision, Outcome, Reset, ResetReason, Wait};
 use outrigger_policy::verdict::{CauseCode, ResponseFlag};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::attempt::{Answered, Attempt};
-use super::host::Host;
 use super::outlier;
 use super::plan::Plan;
 use super::replay::ReplayBuffer;
+use super::tried::Tried;
 use crate::body::Body;
+use crate::clock;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, FailureKind};
 use crate::http::local_reply::{self, LocalReply};
@@ -67,8 +67,8 @@ where
         let mut previous = None;
         let state = match exchange.plan.take() {
             Some(mut plan) => {
-                if plan.retry.is_some() && plan.policy().retry.avoids_previous_hosts {
-                    previous = Some(Rc::default());
+                if plan.retry.is_some() {
+                    previous = Tried::of(&plan.policy().retry).map(|t| Rc::new(RefCell::new(t)));
                 }
                 keep_body(&mut exchange, &mut plan);
                 let attempt = prepare(&mut exchange, &plan, previous.as_ref());
@@ -82,7 +82,7 @@ where
     }
 }
 
-type Previous = Rc<RefCell<PreviousHosts<Host>>>;
+type Previous = Rc<RefCell<Tried>>;
 
 pin_project! {
     /// The future of [`Retry`].
@@ -211,6 +211,7 @@ fn prepare(exchange: &mut Exchange, plan: &Plan, previous: Option<&Previous>) ->
         head: exchange.request.clone(),
         body,
         protocol: plan.protocol(exchange.request.protocol),
+        destination: exchange.info.connection.original_destination(),
         priority: policy.priority,
         previous: previous.cloned(),
         selection_attempts: policy.retry.host_selection_attempts,
@@ -302,7 +303,7 @@ fn decide(plan: &mut Plan, outcome: &Result<Answered, Failure>) -> Decision {
     };
     let policy = &plan.route.payload.forward;
     let breaker = plan.cluster.breakers.of(policy.priority);
-    worker::with_rng(|rng| retry.decide(&policy.retry, outcome, breaker, SystemTime::now(), rng))
+    worker::with_rng(|rng| retry.decide(&policy.retry, outcome, breaker, clock::wall(), rng))
 }
 
 /// A failure as the retry policy sees it; `None` for those that no retry can mend.

@@ -269,7 +269,7 @@ fn peer_metadata_comes_as_a_struct_and_other_ways_to_tell_it_are_refused() {
     assert!(filter.discovers_downstream && !filter.discovers_upstream);
     assert!(filter.tells_downstream.unwrap().skips_external && filter.tells_upstream.is_none());
     let paths: Vec<_> = ignored.iter().map(String::as_str).collect();
-    assert_eq!(paths, ["downstream_discovery[0].workload_discovery", "later"]);
+    assert_eq!(paths, ["downstream_discovery[1].workload_discovery", "later"]);
     for (json, reason) in [
         ("{upstream_propagation: [{baggage: {}}]}", "baggage"),
         ("{downstream_discovery: [{baggage: {}}]}", "baggage"),

@@ -2,7 +2,9 @@
 
 pub mod direct_response;
 mod peer_exchange;
+mod pump;
 pub mod rbac;
+mod relay;
 pub mod tcp_proxy;
 
 pub use peer_exchange::{Hearing, PeerExchange, Taken};

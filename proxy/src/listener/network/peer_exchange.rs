@@ -3,8 +3,6 @@
 //! Only where ALPN has chosen the exchange's protocol. Ours is written before anything else; the other's is taken from in front of its bytes
 //! while they are relayed, so neither side ever waits for the other.
 
-use std::cell::RefCell;
-
 use crate::peer::exchange::{Heard, listen};
 use crate::telemetry::Told;
 use crate::telemetry::metrics::{MetadataExchangeStat, MetadataExchangeStats};
@@ -25,8 +23,8 @@ pub struct PeerExchange {
 pub struct Hearing<'a> {
     exchange: &'a PeerExchange,
     /// Bytes that may be part of it.
-    held: RefCell<Vec<u8>>,
-    told: RefCell<Told>,
+    held: Vec<u8>,
+    told: Told,
 }
 
 /// What becomes of bytes of the other side.
@@ -50,18 +48,14 @@ impl PeerExchange {
         } else {
             MetadataExchangeStat::alpn_protocol_not_found
         });
-        is_spoken.then(|| Hearing {
-            exchange: self,
-            held: RefCell::default(),
-            told: RefCell::default(),
-        })
+        is_spoken.then(|| Hearing { exchange: self, held: Vec::new(), told: Told::NotYet })
     }
 }
 
-impl Hearing<'_> {
+impl<'a> Hearing<'a> {
     /// What we say.
     #[must_use]
-    pub fn frame(&self) -> &[u8] {
+    pub fn frame(&self) -> &'a [u8] {
         self.exchange.stats.inc(MetadataExchangeStat::metadata_added);
         &self.exchange.frame
     }
@@ -69,22 +63,21 @@ impl Hearing<'_> {
     /// What was heard so far.
     #[must_use]
     pub fn told(&self) -> Told {
-        self.told.borrow().clone()
+        self.told.clone()
     }
 
     /// True if all bytes are the application's from here on.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.told.borrow().is_settled()
+    pub const fn is_over(&self) -> bool {
+        self.told.is_settled()
     }
 
     /// Takes bytes of the other side.
     #[must_use]
-    pub fn take(&self, bytes: &[u8]) -> Taken {
-        let mut held = self.held.borrow_mut();
-        held.extend_from_slice(bytes);
+    pub fn take(&mut self, bytes: &[u8]) -> Taken {
+        self.held.extend_from_slice(bytes);
         let stats = &self.exchange.stats;
-        let (told, length) = match listen(&held) {
+        let (told, length) = match listen(&self.held) {
             Heard::NeedMore => return Taken::All,
             Heard::Peer(peer, length) => (Told::Peer(peer), length),
             Heard::Nobody(length) => {
@@ -97,22 +90,22 @@ impl Hearing<'_> {
             }
             Heard::TooLong => {
                 stats.inc(MetadataExchangeStat::header_not_found);
-                self.told.replace(Told::Nothing);
+                self.told = Told::Nothing;
                 return Taken::Broken;
             }
         };
-        self.told.replace(told);
-        let mut all = std::mem::take(&mut *held);
+        self.told = told;
+        let mut all = std::mem::take(&mut self.held);
         Taken::Passed(all.split_off(length.min(all.len())))
     }
 
     /// The other side ends before it has said all: what was held is the application's.
     #[must_use]
-    pub fn end(&self) -> Vec<u8> {
+    pub fn end(&mut self) -> Vec<u8> {
         if !self.is_over() {
-            self.told.replace(Told::Nothing);
+            self.told = Told::Nothing;
         }
-        self.held.take()
+        std::mem::take(&mut self.held)
     }
 }
 
@@ -136,7 +129,7 @@ mod tests {
         let exchange = exchange();
         let bytes = [&*exchange.frame, b"application"].concat();
         for size in 1..=bytes.len() {
-            let hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
+            let mut hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
             let mut passed = Vec::new();
             for piece in bytes.chunks(size) {
                 if hearing.is_over() {
@@ -161,16 +154,16 @@ mod tests {
         assert!(exchange.begin(Some("h2")).is_none());
         let count = |stat| exchange.stats.count(stat);
         assert_eq!(count(MetadataExchangeStat::alpn_protocol_not_found), 2);
-        let hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
+        let mut hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
         assert_eq!(hearing.take(b"\x3d"), Taken::All);
         assert_eq!(hearing.take(b"EHLO"), Taken::Passed(b"\x3dEHLO".to_vec()));
         assert!(hearing.is_over() && hearing.told().peer().is_none());
         assert_eq!(count(MetadataExchangeStat::initial_header_not_found), 1);
 
-        let hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
+        let mut hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
         assert_eq!(hearing.take(b"\x3d\x23"), Taken::All);
         assert_eq!(hearing.end(), b"\x3d\x23");
-        let hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
+        let mut hearing = exchange.begin(Some("istio-peer-exchange")).unwrap();
         let long = [&MAGIC.to_be_bytes()[..], &u32::MAX.to_be_bytes()].concat();
         assert_eq!(hearing.take(&long), Taken::Broken);
     }

@@ -1,9 +1,7 @@
 //! Relays bytes between a client and a host. (envoy: envoy.filters.network.tcp_proxy)
 //!
-//! Each direction ends by itself: the end of one side's bytes is passed on, and the other side may still speak.
+//! Chooses the cluster and connects; `relay` moves the bytes.
 
-use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,23 +11,21 @@ use outrigger_policy::breaker::RoutingPriority;
 use outrigger_policy::route::Split;
 use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 use rand::Rng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Instant;
 
+use super::relay::{By, End, Relay};
+use crate::clock;
 use crate::failure::Failure;
 use crate::listener::Connection;
 use crate::listener::http_chain::millis;
-use crate::listener::network::{Hearing, PeerExchange, Taken};
+use crate::listener::network::{Hearing, PeerExchange};
 use crate::net::{Address, Io};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::istio::{IstioStats, TcpReport};
+use crate::telemetry::istio::{IstioStats, TcpReports};
 use crate::telemetry::metrics::{ClusterStat, TcpStat, TcpStats};
 use crate::telemetry::{self, StreamInfo, Told};
 use crate::upstream::{Cluster, Connected, Host, connect, outlier, pool};
 use crate::worker;
-
-/// Bytes that one read takes: the size decides what relaying costs.
-const BUFFER: usize = 64 * 1024;
 
 /// A TCP proxy, compiled.
 #[derive(Debug)]
@@ -66,8 +62,8 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     let stats = &proxy.stats;
     stats.inc(TcpStat::downstream_cx_total);
     let mut info = StreamInfo::new(connection, None);
-    let mut reports = Reports::new(&proxy.istio_stats);
-    relay(&mut downstream, &proxy, &mut info, &mut reports).await;
+    let mut reports = TcpReports::new(&proxy.istio_stats);
+    forward(&mut downstream, &proxy, &mut info, &mut reports).await;
     reports.close(&info);
     info.timing.end = Some(Instant::now());
     stats.add(TcpStat::downstream_cx_rx_bytes_total, info.bytes_received);
@@ -75,11 +71,11 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     telemetry::log_connection(&proxy.access_log, &info);
 }
 
-async fn relay(
+async fn forward(
     downstream: &mut Io,
     proxy: &TcpProxy,
     info: &mut StreamInfo,
-    reports: &mut Reports,
+    reports: &mut TcpReports,
 ) {
     let name = match &proxy.target {
         Target::Cluster(name) => name.clone(),
@@ -93,29 +89,16 @@ async fn relay(
         return;
     };
     let Some((mut upstream, _held)) = open(&cluster, proxy, info).await else { return };
-    let exchanges = Exchanges::begin(proxy.peer_exchange.as_deref(), &cluster, info);
-    let idle = Idle::new(proxy.idle_timeout);
-    let outcome = {
-        let copied = copy(downstream, &mut upstream, &idle, &exchanges);
-        let limited = async {
-            match proxy.max_duration {
-                Some(limit) => tokio::time::timeout(limit, copied).await,
-                None => Ok(copied.await),
-            }
-        };
-        let mut limited = std::pin::pin!(limited);
-        loop {
-            tokio::select! {
-                outcome = &mut limited => break outcome,
-                () = reports.due() => {
-                    exchanges.settle(info);
-                    reports.report(info, idle.bytes());
-                }
-            }
-        }
+    let client = hear_client(proxy, info);
+    let host = hear_host(&cluster, info);
+    let mut relay = Relay::new(proxy.idle_timeout, client, host);
+    let relayed = relay_reporting(&mut relay, downstream, &mut upstream, info, reports);
+    let outcome = match proxy.max_duration {
+        Some(limit) => clock::timeout(limit, relayed).await,
+        None => Ok(relayed.await),
     };
-    exchanges.settle(info);
-    let (received, sent) = idle.bytes();
+    relay.settle(info);
+    let (received, sent) = relay.bytes();
     info.bytes_received = received;
     info.bytes_sent = sent;
     cluster.counters.stats.add(ClusterStat::upstream_cx_tx_bytes_total, received);
@@ -139,6 +122,49 @@ async fn relay(
             info.fail(Some(ResponseFlag::DurationTimeout), CauseCode::MaxStreamDuration);
         }
     }
+}
+
+/// Relays until both sides are done, reporting in between.
+async fn relay_reporting(
+    relay: &mut Relay<'_>,
+    downstream: &mut Io,
+    upstream: &mut Io,
+    info: &mut StreamInfo,
+    reports: &mut TcpReports,
+) -> End {
+    loop {
+        tokio::select! {
+            biased;
+            end = relay.run(downstream, upstream) => return end,
+            () = reports.due() => {
+                relay.settle(info);
+                reports.report(info, relay.bytes());
+            }
+        }
+    }
+}
+
+/// What the client is to say of itself.
+fn hear_client<'a>(proxy: &'a TcpProxy, info: &mut StreamInfo) -> Option<Hearing<'a>> {
+    let exchange = proxy.peer_exchange.as_deref()?;
+    let alpn = info.connection.tls.as_ref().and_then(|tls| tls.alpn.as_deref());
+    let hearing = exchange.begin(alpn);
+    if hearing.is_none() {
+        info.downstream_peer = Told::Nothing;
+    }
+    hearing
+}
+
+/// What the host is to say of itself.
+fn hear_host<'a>(cluster: &'a Cluster, info: &StreamInfo) -> Option<Hearing<'a>> {
+    let exchange = cluster.settings.peer_exchange.as_deref()?;
+    let mut upstream = info.upstream.borrow_mut();
+    let alpn = upstream.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
+    let hearing = exchange.begin(alpn);
+    if hearing.is_none() {
+        upstream.peer = Told::Nothing;
+    }
+    hearing
 }
 
 /// An upstream connection that counts for its host and its cluster's limit.
@@ -167,10 +193,11 @@ async fn open(
     info: &mut StreamInfo,
 ) -> Option<(Io, Held)> {
     let pool = pool::of(cluster);
+    let destination = info.connection.original_destination();
     info.upstream.borrow_mut().cluster = Some(cluster.clone());
     let mut last: Option<Failure> = None;
     for attempt in 1..=proxy.connect_attempts.max(1) {
-        let Ok((host, _)) = pool.pick(|_| false, 1) else {
+        let Ok((host, _)) = pool.pick(destination, None, 1) else {
             pool::count_no_host(cluster);
             proxy.stats.inc(TcpStat::downstream_cx_no_route);
             let cause = Cause::about(CauseCode::NoHealthyHost, &cluster.name);
@@ -232,226 +259,4 @@ fn note_connected(
     host.counters.rq_total.fetch_add(1, Relaxed);
     outlier::report_connected_for_good(cluster, host);
     info.upstream.borrow_mut().local_address = Some(local);
-}
-
-/// When bytes moved last, and how many have.
-struct Idle {
-    timeout: Option<Duration>,
-    last: Cell<Instant>,
-    received: Cell<u64>,
-    sent: Cell<u64>,
-}
-
-enum End {
-    Done,
-    Idle,
-    /// One side has reset its connection.
-    Reset(By),
-}
-
-/// Who.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Client,
-    Host,
-}
-
-impl Idle {
-    fn new(timeout: Option<Duration>) -> Self {
-        let last = Cell::new(Instant::now());
-        Self { timeout, last, received: Cell::default(), sent: Cell::default() }
-    }
-
-    const fn bytes(&self) -> (u64, u64) {
-        (self.received.get(), self.sent.get())
-    }
-
-    fn note(&self, counter: &Cell<u64>, bytes: usize) {
-        counter.set(counter.get() + bytes as u64);
-        if self.timeout.is_some() {
-            self.last.set(Instant::now());
-        }
-    }
-
-    /// Ends when nothing has moved for the timeout.
-    async fn wait(&self) {
-        let Some(timeout) = self.timeout else { return std::future::pending().await };
-        loop {
-            let deadline = self.last.get() + timeout;
-            if Instant::now() >= deadline {
-                return;
-            }
-            tokio::time::sleep_until(deadline).await;
-        }
-    }
-}
-
-async fn copy(
-    downstream: &mut Io,
-    upstream: &mut Io,
-    idle: &Idle,
-    exchanges: &Exchanges<'_>,
-) -> End {
-    let (mut down_read, mut down_write) = tokio::io::split(downstream);
-    let (mut up_read, mut up_write) = tokio::io::split(upstream);
-    let Exchanges { downstream: client, upstream: host } = exchanges;
-    let received = |n| idle.note(&idle.received, n);
-    let sent = |n| idle.note(&idle.sent, n);
-    let request = pump(&mut down_read, &mut up_write, client.as_ref(), host.as_ref(), received);
-    let response = pump(&mut up_read, &mut down_write, host.as_ref(), client.as_ref(), sent);
-    let mut request = std::pin::pin!(request);
-    let mut response = std::pin::pin!(response);
-    let both = async {
-        tokio::select! {
-            ended = &mut request => match ended {
-                Err(Reset) => End::Reset(By::Client),
-                Ok(()) => if response.await.is_err() { End::Reset(By::Host) } else { End::Done },
-            },
-            ended = &mut response => match ended {
-                Err(Reset) => End::Reset(By::Host),
-                Ok(()) => if request.await.is_err() { End::Reset(By::Client) } else { End::Done },
-            },
-        }
-    };
-    tokio::select! {
-        end = both => end,
-        () = idle.wait() => End::Idle,
-    }
-}
-
-/// The source was reset.
-struct Reset;
-
-/// Reads what the source says of itself; the first bytes after it, or `None` if the source has ended.
-async fn hear(
-    source: &mut (impl AsyncReadExt + Unpin),
-    hears: &Hearing<'_>,
-    buffer: &mut [u8],
-) -> Result<Option<Vec<u8>>, Reset> {
-    loop {
-        let length = match source.read(buffer).await {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Reset),
-            Ok(0) | Err(_) => return Ok(Some(hears.end())),
-            Ok(length) => length,
-        };
-        match hears.take(buffer.get(..length).unwrap_or_default()) {
-            Taken::All => {}
-            Taken::Passed(bytes) => return Ok(Some(bytes)),
-            Taken::Broken => return Err(Reset),
-        }
-    }
-}
-
-/// What both ends are to say of themselves.
-struct Exchanges<'a> {
-    downstream: Option<Hearing<'a>>,
-    upstream: Option<Hearing<'a>>,
-}
-
-impl<'a> Exchanges<'a> {
-    fn begin(
-        of_chain: Option<&'a PeerExchange>,
-        cluster: &'a Cluster,
-        info: &mut StreamInfo,
-    ) -> Self {
-        let alpn = info.connection.tls.as_ref().and_then(|tls| tls.alpn.as_deref());
-        let downstream = of_chain.and_then(|exchange| exchange.begin(alpn));
-        if of_chain.is_some() && downstream.is_none() {
-            info.downstream_peer = Told::Nothing;
-        }
-        let of_cluster = cluster.settings.peer_exchange.as_deref();
-        let mut told = info.upstream.borrow_mut();
-        let alpn = told.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
-        let upstream = of_cluster.and_then(|exchange| exchange.begin(alpn));
-        if of_cluster.is_some() && upstream.is_none() {
-            told.peer = Told::Nothing;
-        }
-        Self { downstream, upstream }
-    }
-
-    /// Notes what was heard.
-    fn settle(&self, info: &mut StreamInfo) {
-        if let Some(heard) = &self.downstream {
-            info.downstream_peer = heard.told();
-        }
-        if let Some(heard) = &self.upstream {
-            info.upstream.borrow_mut().peer = heard.told();
-        }
-    }
-}
-
-/// Reports of the connection to the metrics of the mesh.
-struct Reports {
-    reports: Vec<TcpReport>,
-    interval: Option<Interval>,
-}
-
-impl Reports {
-    fn new(stats: &[Arc<IstioStats>]) -> Self {
-        let shortest = stats.iter().filter_map(|stats| stats.interval).min();
-        let interval = shortest.map(|every| {
-            let mut interval = tokio::time::interval_at(Instant::now() + every, every);
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            interval
-        });
-        Self { reports: stats.iter().cloned().map(TcpReport::new).collect(), interval }
-    }
-
-    async fn due(&mut self) {
-        match &mut self.interval {
-            Some(interval) => {
-                interval.tick().await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    fn report(&mut self, info: &StreamInfo, (received, sent): (u64, u64)) {
-        for report in &mut self.reports {
-            report.report(info, received, sent, false);
-        }
-    }
-
-    fn close(&mut self, info: &StreamInfo) {
-        for report in &mut self.reports {
-            report.report(info, info.bytes_received, info.bytes_sent, true);
-        }
-    }
-}
-
-/// Moves bytes until the source ends, then ends the sink.
-async fn pump(
-    source: &mut (impl AsyncReadExt + Unpin),
-    sink: &mut (impl AsyncWriteExt + Unpin),
-    hears: Option<&Hearing<'_>>,
-    says: Option<&Hearing<'_>>,
-    moved: impl Fn(usize),
-) -> Result<(), Reset> {
-    if let Some(says) = says {
-        let _ = sink.write_all(says.frame()).await;
-        let _ = sink.flush().await;
-    }
-    let mut buffer = vec![0; BUFFER];
-    if let Some(hears) = hears
-        && let Some(first) = hear(source, hears, &mut buffer).await?
-        && !first.is_empty()
-        && sink.write_all(&first).await.is_ok()
-        && sink.flush().await.is_ok()
-    {
-        moved(first.len());
-    }
-    loop {
-        let length = match source.read(&mut buffer).await {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Reset),
-            Ok(0) | Err(_) => break,
-            Ok(length) => length,
-        };
-        let bytes = buffer.get(..length).unwrap_or_default();
-        if sink.write_all(bytes).await.is_err() || sink.flush().await.is_err() {
-            break;
-        }
-        moved(length);
-    }
-    let _ = sink.shutdown().await;
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The metrics of the mesh: who talks to whom, how often, how long and with what outcome. (envoy: `istio.stats`)
 //!
-//! [`report`] is called when an exchange is over, [`TcpReport`] by the TCP proxy. What a stream's labels follow from is looked up in what
+//! [`report`] is called when an exchange is over, [`TcpReports`] by the TCP proxy. What a stream's labels follow from is looked up in what
 //! the worker has resolved before ([`resolved`]): nothing is formatted for a request like others before it.
 
 mod expression;
@@ -25,7 +25,7 @@ use crate::worker;
 pub use expression::Expression;
 pub use label::{Changes, GRPC, HTTP, NAMES, TCP};
 pub use metrics::{AllSeries, Metrics, Named};
-pub use tcp::TcpReport;
+pub use tcp::TcpReports;
 
 use resolved::Outcome;
 

@@ -5,17 +5,21 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+use tokio::time::{Interval, MissedTickBehavior};
+
 use super::facts::Sight;
 use super::metrics::Handles;
 use super::resolved::{self, Outcome, Protocol};
 use super::{Expression, IstioStats, Reporter};
+use crate::clock;
 use crate::telemetry::StreamInfo;
 use crate::telemetry::metrics::IstioTcpStat;
 use crate::worker;
 
 /// See the module.
 #[derive(Debug)]
-pub struct TcpReport {
+struct TcpReport {
     stats: Arc<IstioStats>,
     handles: Option<Handles<IstioTcpStat>>,
     received: u64,
@@ -24,13 +28,12 @@ pub struct TcpReport {
 
 impl TcpReport {
     /// Of a connection that begins.
-    #[must_use]
-    pub const fn new(stats: Arc<IstioStats>) -> Self {
+    const fn new(stats: Arc<IstioStats>) -> Self {
         Self { stats, handles: None, received: 0, sent: 0 }
     }
 
     /// Adds what has moved since the last report, given as totals of the connection.
-    pub fn report(&mut self, info: &StreamInfo, received: u64, sent: u64, is_over: bool) {
+    fn report(&mut self, info: &StreamInfo, received: u64, sent: u64, is_over: bool) {
         let is_heard = match self.stats.reporter {
             Reporter::Source => info.upstream.borrow().peer.is_settled(),
             Reporter::Destination | Reporter::Waypoint => info.downstream_peer.is_settled(),
@@ -56,6 +59,52 @@ impl TcpReport {
             }
         }
         (self.received, self.sent) = (received, sent);
+    }
+}
+
+/// The reports of one connection to each who wants them, and when the next is due.
+#[derive(Debug)]
+pub struct TcpReports {
+    reports: SmallVec<[TcpReport; 1]>,
+    next: Option<Interval>,
+}
+
+impl TcpReports {
+    /// Of a connection that begins.
+    #[must_use]
+    pub fn new(stats: &[Arc<IstioStats>]) -> Self {
+        let shortest = stats.iter().filter_map(|stats| stats.interval).min();
+        let next = shortest.map(|every| {
+            let mut next = clock::interval(every);
+            next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            next.reset();
+            next
+        });
+        Self { reports: stats.iter().cloned().map(TcpReport::new).collect(), next }
+    }
+
+    /// Waits for the next report while the connection lasts.
+    pub async fn due(&mut self) {
+        match &mut self.next {
+            Some(next) => {
+                next.tick().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reports a connection that lasts, of which these bytes were received and sent.
+    pub fn report(&mut self, info: &StreamInfo, (received, sent): (u64, u64)) {
+        for report in &mut self.reports {
+            report.report(info, received, sent, false);
+        }
+    }
+
+    /// Reports that the connection is over.
+    pub fn close(&mut self, info: &StreamInfo) {
+        for report in &mut self.reports {
+            report.report(info, info.bytes_received, info.bytes_sent, true);
+        }
     }
 }
 
