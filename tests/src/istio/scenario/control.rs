@@ -55,6 +55,12 @@ fn synced(mesh: &Mesh) -> Result<Row> {
     Ok(row("control", "istiod's /debug/syncz", &mesh.worlds, cells))
 }
 
+/// On a machine that is too slow for either proxy, little more than the reference needs.
+fn effective_by(times: &[Option<Duration>]) -> Duration {
+    let reference = times.first().copied().flatten().unwrap_or_default();
+    EFFECTIVE.max(reference + Duration::from_millis(100))
+}
+
 fn changed(mesh: &mut Mesh) -> Result<Vec<Row>> {
     let mut worst: Vec<Option<Duration>> = vec![Some(Duration::ZERO); mesh.worlds.len()];
     for turn in 0..5 {
@@ -63,7 +69,7 @@ fn changed(mesh: &mut Mesh) -> Result<Vec<Row>> {
             *worst = worst.zip(time).map(|(worst, time)| worst.max(time));
         }
     }
-    let cells = within(&worst, EFFECTIVE);
+    let cells = within(&worst, effective_by(&worst));
     let first = row("control", "the slowest of five changes is effective", &mesh.worlds, cells);
     Ok(vec![first, subset(mesh)?])
 }
@@ -88,7 +94,12 @@ fn subset(mesh: &mut Mesh) -> Result<Row> {
     mesh.change(|config| config.restore(before))?;
     let times: Vec<_> =
         missing.iter().zip(there).map(|(missing, time)| missing.and(time)).collect();
-    Ok(row("control", "a new subset is effective", &mesh.worlds, within(&times, EFFECTIVE)))
+    Ok(row(
+        "control",
+        "a new subset is effective",
+        &mesh.worlds,
+        within(&times, effective_by(&times)),
+    ))
 }
 
 fn killed(mesh: &mut Mesh) -> Result<Vec<Row>> {
