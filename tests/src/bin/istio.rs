@@ -124,12 +124,7 @@ fn run(flags: &Flags) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for (set, sets) in [("seed", &["seed"][..]), ("rich", &["seed", "rich"])] {
         let chosen: Vec<&Group> = groups.iter().filter(|group| group.set == set).collect();
-        let wanted = |group: &&Group| {
-            group
-                .checks
-                .iter()
-                .any(|c| format!("{} / {}", group.group, c.check).contains(&flags.only))
-        };
+        let wanted = |group: &&Group| group.is_wanted(&flags.only);
         let broken = set == "rich" && SCENARIOS.iter().any(|(name, _)| name.contains(&flags.only));
         let skipped = flags.set.as_ref().is_some_and(|only| only != set);
         if skipped || !flags.hold && !broken && !chosen.iter().any(wanted) {
@@ -153,8 +148,8 @@ fn run(flags: &Flags) -> Result<ExitCode> {
         rows.append(&mut rotation(&proxies, &tools, flags)?);
     }
     let mut own = Vec::new();
-    if is_wanted("dashboards") && proxies.len() > 1 {
-        own = dashboards(&proxies, &tools, flags)?;
+    if flags.set.is_none() && proxies.len() > 1 {
+        own = with_filters(&proxies, &tools, flags, &groups)?;
     }
     if let (Some(shipped), [reference, _]) = (&flags.shipped, proxies.as_slice()) {
         let shipped = ("outrigger".to_owned(), behind_script(locate(shipped)?)?);
@@ -210,18 +205,42 @@ fn rotation(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>>
     scenario::rotation::run(&mut mesh)
 }
 
-/// In a mesh of its own, with Istio's own filters, which Envoy from the registry has not.
-fn dashboards(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
+/// In a mesh of its own, with Istio's own filters, which Envoy from the registry has not: the checks of set rich as they are known of Envoy, and
+/// the dashboards.
+fn with_filters(
+    proxies: &[Proxy],
+    tools: &Tools,
+    flags: &Flags,
+    groups: &[Group],
+) -> Result<Vec<Row>> {
+    let named =
+        |group: &Group| Group { group: format!("{FILTERED}{}", group.group), ..group.clone() };
+    let groups: Vec<Group> = groups.iter().filter(|group| group.set == "rich").map(named).collect();
+    let has_checks = groups.iter().any(|group| group.is_wanted(&flags.only));
+    let has_dashboards = "dashboards".contains(&flags.only);
+    if !has_checks && !has_dashboards {
+        return Ok(Vec::new());
+    }
     let plan = Plan {
         proxies: proxies.iter().skip(1).cloned().collect(),
         sets: vec!["seed", "rich"],
         with_filters: true,
-        pods: &scenario::dashboards::PODS,
+        pods: if has_checks { &[] } else { &scenario::dashboards::PODS },
         ..Plan::default()
     };
     let mut mesh = started(&plan, tools, flags)?;
-    scenario::dashboards::run(&mut mesh)
+    let mut rows = Vec::new();
+    for group in &groups {
+        rows.append(&mut compare::group(&mut mesh, group, &flags.only)?);
+    }
+    if has_dashboards {
+        rows.append(&mut scenario::dashboards::run(&mut mesh)?);
+    }
+    Ok(rows)
 }
+
+/// Before the names of groups that run with Istio's own filters.
+const FILTERED: &str = "with filters: ";
 
 /// With sidecars and gateways that have nothing to do.
 fn start(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
