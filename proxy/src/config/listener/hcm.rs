@@ -93,8 +93,13 @@ pub(super) fn manager(
             forward_proto_config = "another rule for x-forwarded-proto";
     });
     let stat_prefix = non_empty(stat_prefix, &at.field("stat_prefix"))?;
-    let (filters, router) =
-        self::http_filters(http_filters, &at.field("http_filters"), cx, &stat_prefix)?;
+    let (filters, router) = self::http_filters(
+        http_filters,
+        &at.field("http_filters"),
+        cx,
+        &stat_prefix,
+        scope.direction,
+    )?;
     let common_at = at.field("common_http_protocol_options");
     let common = common_options(common_http_protocol_options, &common_at, cx)?;
     if common.max_response_head_kb.is_some() {
