@@ -139,6 +139,7 @@ rows! {
     envoy::config::rbac::v3::principal::Authenticated,
     envoy::config::rbac::v3::principal::Set,
     envoy::config::rbac::v3::rbac::AuditLoggingOptions,
+    envoy::config::route::v3::Decorator,
     envoy::config::route::v3::DirectResponseAction,
     envoy::config::route::v3::FilterConfig,
     envoy::config::route::v3::HeaderMatcher,

@@ -33,9 +33,11 @@ use crate::http::forwarding::Forwarding;
 use crate::http::manager::{
     Codec, CodecStats, Http1Options, Limits, RouteSource, ServerHeader, StripPort, Timeouts,
 };
+use crate::http::operation::Side;
 use crate::http::path::{EscapedSlashes, PathRules};
 use crate::http::tracing::Tracing;
 use crate::http::xfcc::{Mode, Xfcc};
+use crate::listener::Direction;
 
 /// (envoy: stream_idle_timeout)
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -214,6 +216,10 @@ pub(super) fn manager(
             connection_window: http2.connection_window,
         },
         http1: http1_options(http_protocol_options, &at.field("http_protocol_options"), cx)?,
+        side: tracing.is_some().then_some(match scope.direction {
+            Direction::Outbound => Side::Client,
+            Direction::Inbound | Direction::Unspecified => Side::Server,
+        }),
         tracing: match tracing {
             Some(message) => {
                 let tracing = self::tracing(message, &at.field("tracing"), cx)?;

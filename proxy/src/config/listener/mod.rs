@@ -170,11 +170,11 @@ fn connection_limit(name: &str, cx: &Cx<'_>) -> Option<Arc<Bulkhead>> {
     Some(Bulkhead::new(u32::try_from(most).unwrap_or(u32::MAX)))
 }
 
-/// Where the counters of a listener's parts stand.
+/// What the parts of a listener know of it: where their counters stand, and whose connections they serve.
 pub(super) struct Scope<'a> {
     /// The prefix of its stats.
     pub(super) prefix: &'a str,
-    /// Which way the listener's traffic goes.
+    /// Whose connections it takes.
     pub(super) direction: Direction,
 }
 

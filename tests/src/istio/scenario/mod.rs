@@ -2,6 +2,8 @@
 
 pub mod churn;
 pub mod control;
+pub mod dashboards;
+pub mod plaintext;
 pub mod restart;
 pub mod rotation;
 pub mod secrets;
