@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -18,11 +19,12 @@ use crate::istio::process::{Process, Start};
 use crate::istio::world::World;
 
 /// The pods that the mesh of this scenario needs.
-pub const PODS: [&str; 4] = ["sleep", "plain", "reviews-v1", "db-v1"];
-const SCRAPED: [&str; 3] = ["sleep", "reviews-v1", "db-v1"];
+pub const PODS: [&str; 6] = ["sleep", "plain", "reviews-v1", "db-v1", "ingress", "outside"];
+const SCRAPED: [&str; 4] = ["sleep", "reviews-v1", "db-v1", "ingress"];
 const QUERIES: &str = "tests/istio/dashboard-queries.json";
 /// Of traffic, and of rates.
-const SECONDS: usize = 15;
+const SECONDS: u64 = 15;
+const TRIES: u32 = 6;
 
 /// In a mesh with Istio's own filters and one world.
 ///
@@ -35,7 +37,27 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
     thread::sleep(Duration::from_secs(2));
     let world = mesh.worlds.first().context("no world")?;
     let prometheus = prometheus(world)?;
-    traffic(world)?;
+    let is_over = AtomicBool::new(false);
+    let rows = thread::scope(|scope| {
+        // Instant rates are of the last two samples: there is traffic while queries are asked.
+        let traffic = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                traffic(world)?;
+            }
+            Ok::<_, anyhow::Error>(())
+        });
+        thread::sleep(Duration::from_secs(SECONDS));
+        let rows = ask(world);
+        is_over.store(true, Ordering::Relaxed);
+        traffic.join().map_err(|_| anyhow!("the thread of the traffic panicked"))??;
+        rows
+    })?;
+    drop(prometheus);
+    Ok(rows)
+}
+
+/// Every query, a dashboard a row.
+fn ask(world: &World) -> Result<Vec<Row>> {
     let text = fs::read_to_string(QUERIES).context(QUERIES)?;
     let dashboards: BTreeMap<String, Vec<String>> = serde_json::from_str(&text)?;
     let asker = world.pod("plain")?;
@@ -47,7 +69,7 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
             let concrete = concrete(query);
             if cannot(&concrete) {
                 without += 1;
-            } else if tells(asker, &concrete)? {
+            } else if tells_soon(asker, &concrete)? {
                 told += 1;
             } else {
                 silent.push(concrete);
@@ -66,7 +88,6 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
             pages: vec![vec![cell]],
         });
     }
-    drop(prometheus);
     Ok(rows)
 }
 
@@ -128,7 +149,7 @@ fn prometheus(world: &World) -> Result<Process> {
     bail!("Prometheus is not ready: {}", process.last_output(6))
 }
 
-/// Of every kind that a dashboard tells apart: mTLS and plain text, HTTP and TCP, good and bad answers.
+/// Of every kind that a dashboard tells apart: mTLS and plain text, HTTP and TCP, good and bad answers, through the gateway, out of the mesh.
 fn traffic(world: &World) -> Result<()> {
     let request = |to: &str, status: &str| Call {
         http: Some(Http {
@@ -148,15 +169,17 @@ fn traffic(world: &World) -> Result<()> {
         limit_ms: 1_000,
         ..Call::default()
     };
-    for _ in 0..SECONDS * 2 {
-        for status in ["200", "404", "500"] {
-            drop(world.pod("sleep")?.answers(&request("reviews:9080", status))?);
-            drop(world.pod("plain")?.answers(&request("reviews-v1.pod:8080", status))?);
-        }
-        drop(world.pod("sleep")?.answers(&bytes("db:3306"))?);
-        drop(world.pod("plain")?.answers(&bytes("db-v1.pod:9999"))?);
-        thread::sleep(Duration::from_millis(500));
+    for status in ["200", "404", "500"] {
+        drop(world.pod("sleep")?.answers(&request("reviews:9080", status))?);
+        drop(world.pod("plain")?.answers(&request("reviews-v1.pod:8080", status))?);
     }
+    let mut through_gateway = Call::get("http://shop.example.com/api");
+    through_gateway.to = "ingress.pod:80".into();
+    drop(world.pod("plain")?.answers(&through_gateway)?);
+    drop(world.pod("sleep")?.answers(&Call::get("http://plain.example.com/x"))?);
+    drop(world.pod("sleep")?.answers(&bytes("db:3306"))?);
+    drop(world.pod("plain")?.answers(&bytes("db-v1.pod:9999"))?);
+    thread::sleep(Duration::from_millis(200));
     Ok(())
 }
 
@@ -175,6 +198,7 @@ fn concrete(query: &str) -> String {
         ("$service", format!("{service}.default.svc.cluster.local")),
         ("$workload", workload.into()),
         ("$namespace", "default".into()),
+        ("istio-ingressgateway", "ingressgateway-v1".into()),
         ("$qrep", "destination".into()),
         ("$srcwl", ".*".into()),
         ("$srcns", ".*".into()),
@@ -187,10 +211,25 @@ fn concrete(query: &str) -> String {
     .fold(inner.to_owned(), |query, (name, value)| query.replace(name, &value))
 }
 
-/// The source of a request does not know how the other side took it: Istio has it report `unknown`.
+/// The source of a request does not know how the other side took it: Istio has it report `unknown`. And what containers use is told by
+/// Kubernetes, which is not here.
 fn cannot(query: &str) -> bool {
     query.contains("reporter=\"source\"")
         && query.contains("connection_security_policy=\"mutual_tls\"")
+        || query.contains("container_cpu_usage_seconds_total")
+}
+
+/// As [`tells`], but for a moment in which nothing happened.
+fn tells_soon(asker: &Pod, query: &str) -> Result<bool> {
+    for turn in 0..TRIES {
+        if turn > 0 {
+            thread::sleep(Duration::from_millis(500));
+        }
+        if tells(asker, query)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a series comes back with a value that is a number and every label that the query groups by.
