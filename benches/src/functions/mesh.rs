@@ -137,6 +137,8 @@ fn tls() -> TlsInfo {
 
 #[cfg(test)]
 mod tests {
+    use outrigger_policy::head::Id;
+
     use super::*;
 
     #[test]
@@ -146,8 +148,8 @@ mod tests {
         let passed = mesh.pass(exchange).unwrap();
         let peer = passed.info.downstream_peer.peer().unwrap();
         assert_eq!(&*peer.workload, "shopper-v2");
-        assert!(passed.request.headers.get_name(b"x-envoy-peer-metadata").is_none());
-        assert!(passed.response.headers.get_name(b"x-envoy-peer-metadata").is_some());
+        assert!(passed.request.headers.get(Id::X_ENVOY_PEER_METADATA).is_none());
+        assert!(passed.response.headers.get(Id::X_ENVOY_PEER_METADATA).is_some());
         mesh.report();
     }
 }
