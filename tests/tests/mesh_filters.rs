@@ -5,9 +5,11 @@
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::sync::Arc;
     use std::time::Duration;
 
+    use flate2::read::GzDecoder;
     use outrigger_tests::binary;
     use outrigger_tests::certs::Certs;
     use outrigger_tests::client::{Client, Ends, Heard};
@@ -75,6 +77,30 @@ mod tests {
     fn router() -> Value {
         let type_url = "envoy.extensions.filters.http.router.v3.Router";
         filter("envoy.filters.http.router", typed(type_url, json!({})))
+    }
+
+    /// As in Istio's bootstrap: what Prometheus scrapes goes through the data path.
+    fn scraped(port: u16, admin: u16) -> (Value, Value) {
+        let compressor = |library: &str, message: &str| {
+            let package = format!("envoy.extensions.compression.{library}.compressor.v3.{message}");
+            let config = json!({
+                "compressor_library": {"name": format!("stats_{library}"), "typed_config": typed(&package, json!({}))},
+                "response_direction_config": {"common_config": {"content_type": [
+                    "text/plain", "application/vnd.google.protobuf", "application/openmetrics-text", "application/openmetrics-protobuf",
+                ]}},
+            });
+            let type_url = "envoy.extensions.filters.http.compressor.v3.Compressor";
+            filter(&format!("envoy.filters.http.compressor.{library}"), typed(type_url, config))
+        };
+        let filters = vec![
+            compressor("brotli", "Brotli"),
+            compressor("zstd", "Zstd"),
+            compressor("gzip", "Gzip"),
+            router(),
+        ];
+        let manager = manager("prometheus_stats", filters);
+        let listener = listener("scraped", port, "UNSPECIFIED", vec![manager]);
+        (listener, cluster("prometheus_stats", admin, json!({})))
     }
 
     fn alpn() -> Value {
@@ -234,11 +260,14 @@ mod tests {
                 json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol});
             let app_fields = json!({"typed_extension_protocol_options": options});
             let server_admin = free_port().unwrap();
+            let stats_port = free_port().unwrap();
+            let (stats_listener, stats_cluster) = scraped(stats_port, server_admin);
             let server = bootstrap(
                 "echo",
                 server_admin,
-                vec![inbound_listener],
+                vec![inbound_listener, stats_listener],
                 vec![
+                    stats_cluster,
                     cluster("app", app, app_fields.clone()),
                     cluster("bytes", upstreams.ports["TCP1"], json!({})),
                 ],
@@ -295,6 +324,7 @@ mod tests {
                 ("http".to_owned(), http),
                 ("tcp".to_owned(), tcp),
                 ("changed".to_owned(), changed),
+                ("scraped".to_owned(), stats_port),
             ]);
             let ends = Ends { ports, dir: own.path().to_owned(), certs, recorder };
             Self { client, server, ends, _scratch: scratch, _upstreams: upstreams }
@@ -476,6 +506,31 @@ mod tests {
         // The host is the service where nobody disables it and the cluster says nothing.
         let total = series(&mesh.server, "istio_requests_total{", 1).await;
         assert!(total.first().unwrap().contains("destination_service=\"a.test\""), "{total:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_scraped_comes_compressed_for_who_asks() {
+        let mesh = Mesh::start(json!({"disable_host_header_fallback": true})).await;
+        mesh.exchange(json!({"to": "http", "get": "/x"}), json!([{"status": 200}])).await;
+        series(&mesh.server, "istio_requests_total{", 1).await;
+        let scrape = |accepted: &'static str| {
+            let headers = json!([format!("accept-encoding: {accepted}")]);
+            let get = json!({"to": "scraped", "get": "/stats/prometheus", "headers": headers});
+            async { mesh.exchange(get, json!([])).await.responses.remove(0) }
+        };
+        let plain = scrape("identity").await;
+        assert_eq!(plain.head.value("content-encoding"), None);
+        let zipped = scrape("zstd, br, gzip;q=0.5").await;
+        assert_eq!(zipped.head.value("content-encoding"), Some(&b"gzip"[..]));
+        assert_eq!(zipped.head.value("vary"), Some(&b"Accept-Encoding"[..]));
+        assert!(zipped.body.len() * 3 < plain.body.len(), "{}", zipped.body.len());
+        let mut text = String::new();
+        GzDecoder::new(&*zipped.body).read_to_string(&mut text).unwrap();
+        for text in [&*text, &*String::from_utf8_lossy(&plain.body)] {
+            let peers = peers("destination");
+            assert!(text.contains(&format!("istio_requests_total{{{peers},")), "{text}");
+            assert!(text.ends_with('\n'));
+        }
     }
 
     #[tokio::test]
