@@ -212,6 +212,75 @@ mod tests {
         })
     }
 
+    /// What a server's proxy has for clients with certificates: HTTP and bytes, told apart by ALPN.
+    fn inbound_listener(certs: &Certs, port: u16, inbound_stats: &Value) -> Value {
+        let http_filters =
+            vec![http_exchange("downstream"), grpc_stats(), stats(inbound_stats.clone()), router()];
+        let chain = |matches: &[&str], alpn: &[&str], filters: Vec<Value>| {
+            json!({
+                "filter_chain_match": {"application_protocols": matches},
+                "transport_socket": downstream_tls(certs, alpn),
+                "filters": filters,
+            })
+        };
+        let by_peers = vec![tcp_exchange(), stats(inbound_stats.clone()), tcp_proxy("bytes")];
+        let inspector =
+            "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+        json!({
+            "name": "inbound", "address": address(port), "traffic_direction": "INBOUND",
+            "listener_filters": [filter("tls", json!({"@type": inspector}))],
+            "filter_chains": [
+                chain(
+                    &["istio-http/1.0", "istio-http/1.1", "istio-h2"],
+                    &["h2", "http/1.1"],
+                    vec![tcp_exchange(), manager("app", http_filters)],
+                ),
+                chain(
+                    &["istio-peer-exchange", "istio"],
+                    &["istio-peer-exchange", "h2", "http/1.1"],
+                    by_peers,
+                ),
+            ],
+        })
+    }
+
+    /// Upstreams are spoken to as clients speak.
+    fn as_the_client() -> Value {
+        let protocol = json!({
+            "@type": H2, "use_downstream_protocol_config": {"http2_protocol_options": {}},
+        });
+        let options = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol});
+        json!({"typed_extension_protocol_options": options})
+    }
+
+    /// The server, as its clients' proxies know it.
+    fn echo(certs: &Certs) -> Value {
+        let services = json!([{"host": "echo.default.svc.cluster.local", "name": "echo", "namespace": "default"}]);
+        let mut echo = as_the_client();
+        echo["transport_socket"] = upstream_tls(certs);
+        echo["metadata"] = json!({"filter_metadata": {"istio": {"services": services}}});
+        echo["filters"] = json!([tcp_exchange()]);
+        echo
+    }
+
+    /// What a client's proxy has: HTTP, bytes, and HTTP with other labels.
+    fn outbound_listeners([http, tcp, changed]: [u16; 3]) -> Vec<Value> {
+        let outbound =
+            |stats: Value| vec![http_exchange("upstream"), alpn(), grpc_stats(), stats, router()];
+        let mut other_labels = outbound(stats(json!({"metrics": [
+            {"name": "requests_total", "dimensions": {"request_method": "request.method"}, "tags_to_remove": ["response_flags"]},
+            {"name": "request_bytes", "drop": true},
+        ]})));
+        other_labels.remove(2);
+        let bytes = vec![stats(json!({"tcp_reporting_duration": "0.2s"})), tcp_proxy("echo")];
+        let requests = manager("echo", outbound(stats(json!({}))));
+        vec![
+            listener("http", http, "OUTBOUND", vec![requests]),
+            listener("tcp", tcp, "OUTBOUND", bytes),
+            listener("changed", changed, "OUTBOUND", vec![manager("echo", other_labels)]),
+        ]
+    }
+
     impl Mesh {
         async fn start(inbound_stats: Value) -> Self {
             let scratch = [(); 3].map(|()| Scratch::new().unwrap());
@@ -219,100 +288,22 @@ mod tests {
             let certs = Arc::new(Certs::create(&own.path().join("certs")).unwrap());
             let upstreams = Upstreams::start(&certs, own.path()).await.unwrap();
             let [inbound, http, tcp] = [(); 3].map(|()| free_port().unwrap());
-            let app = upstreams.ports["UPSTREAM1"];
-
-            let http_filters = vec![
-                http_exchange("downstream"),
-                grpc_stats(),
-                stats(inbound_stats.clone()),
-                router(),
-            ];
-            let chain = |matches: &[&str], alpn: &[&str], filters: Vec<Value>| {
-                json!({
-                    "filter_chain_match": {"application_protocols": matches},
-                    "transport_socket": downstream_tls(&certs, alpn),
-                    "filters": filters,
-                })
-            };
-            let by_peers = vec![tcp_exchange(), stats(inbound_stats), tcp_proxy("bytes")];
-            let inspector = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
-            let inbound_listener = json!({
-                "name": "inbound", "address": address(inbound), "traffic_direction": "INBOUND",
-                "listener_filters": [filter("tls", json!({"@type": inspector}))],
-                "filter_chains": [
-                    chain(
-                        &["istio-http/1.0", "istio-http/1.1", "istio-h2"],
-                        &["h2", "http/1.1"],
-                        vec![tcp_exchange(), manager("app", http_filters)],
-                    ),
-                    chain(
-                        &["istio-peer-exchange", "istio"],
-                        &["istio-peer-exchange", "h2", "http/1.1"],
-                        by_peers,
-                    ),
-                ],
-            });
-            let downstream =
-                json!({"use_downstream_protocol_config": {"http2_protocol_options": {}}});
-            let mut protocol = downstream;
-            protocol["@type"] = json!(H2);
-            let options =
-                json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol});
-            let app_fields = json!({"typed_extension_protocol_options": options});
-            let server_admin = free_port().unwrap();
-            let stats_port = free_port().unwrap();
-            let (stats_listener, stats_cluster) = scraped(stats_port, server_admin);
+            let [server_admin, client_admin] = [(); 2].map(|()| free_port().unwrap());
+            let [changed, scraped_at] = [(); 2].map(|()| free_port().unwrap());
+            let (scraped, admin) = scraped(scraped_at, server_admin);
             let server = bootstrap(
                 "echo",
                 server_admin,
-                vec![inbound_listener, stats_listener],
+                vec![inbound_listener(&certs, inbound, &inbound_stats), scraped],
                 vec![
-                    stats_cluster,
-                    cluster("app", app, app_fields.clone()),
+                    admin,
+                    cluster("app", upstreams.ports["UPSTREAM1"], as_the_client()),
                     cluster("bytes", upstreams.ports["TCP1"], json!({})),
                 ],
             );
-
-            let outbound = |stats: Value| {
-                vec![http_exchange("upstream"), alpn(), grpc_stats(), stats, router()]
-            };
-            let services = json!([{"host": "echo.default.svc.cluster.local", "name": "echo", "namespace": "default"}]);
-            let mut echo = app_fields;
-            echo["transport_socket"] = upstream_tls(&certs);
-            echo["metadata"] = json!({"filter_metadata": {"istio": {"services": services}}});
-            echo["filters"] = json!([tcp_exchange()]);
-            let client_admin = free_port().unwrap();
-            let mut override_filters = outbound(stats(json!({"metrics": [
-                {"name": "requests_total", "dimensions": {"request_method": "request.method"}, "tags_to_remove": ["response_flags"]},
-                {"name": "request_bytes", "drop": true},
-            ]})));
-            let changed = free_port().unwrap();
-            override_filters.remove(2);
-            let client = bootstrap(
-                "sleep",
-                client_admin,
-                vec![
-                    listener(
-                        "http",
-                        http,
-                        "OUTBOUND",
-                        vec![manager("echo", outbound(stats(json!({}))))],
-                    ),
-                    listener(
-                        "tcp",
-                        tcp,
-                        "OUTBOUND",
-                        vec![stats(json!({"tcp_reporting_duration": "0.2s"})), tcp_proxy("echo")],
-                    ),
-                    listener(
-                        "changed",
-                        changed,
-                        "OUTBOUND",
-                        vec![manager("echo", override_filters)],
-                    ),
-                ],
-                vec![cluster("echo", inbound, echo)],
-            );
+            let listeners = outbound_listeners([http, tcp, changed]);
+            let echo = cluster("echo", inbound, echo(&certs));
+            let client = bootstrap("sleep", client_admin, listeners, vec![echo]);
             let binary = binary::built().unwrap();
             let server =
                 Proxy::start(&binary, &server, server_dir.path(), server_admin).await.unwrap();
@@ -324,7 +315,7 @@ mod tests {
                 ("http".to_owned(), http),
                 ("tcp".to_owned(), tcp),
                 ("changed".to_owned(), changed),
-                ("scraped".to_owned(), stats_port),
+                ("scraped".to_owned(), scraped_at),
             ]);
             let ends = Ends { ports, dir: own.path().to_owned(), certs, recorder };
             Self { client, server, ends, _scratch: scratch, _upstreams: upstreams }

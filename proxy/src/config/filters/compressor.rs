@@ -58,7 +58,7 @@ pub(super) fn filter(message: Message, at: &At<'_>, cx: &Cx<'_>, scope: &str) ->
     let side = if response_direction_config.is_some() { "response." } else { "" };
     let compressed = cx.registry.stats(&format!("{stats}{side}"));
     // What stands beside the configuration of responses is what it was before there was one.
-    let response = response_direction_config.unwrap_or(ResponseDirectionConfig {
+    let response = response_direction_config.unwrap_or_else(|| ResponseDirectionConfig {
         common_config: Some(CommonDirectionConfig {
             enabled: runtime_enabled,
             min_content_length: content_length,

@@ -228,43 +228,53 @@ impl<'a> Sight<'a> {
                 ("waypoint", them, there, service)
             }
         };
-        let [workload, canonical, revision, namespace, principal, app, version, cluster] =
-            destination;
-        let [
-            s_workload,
-            s_canonical,
-            s_revision,
-            s_namespace,
-            s_principal,
-            s_app,
-            s_version,
-            s_cluster,
-        ] = source;
-        let [service_host, service_name, service_namespace] = service;
-        [
-            reporter,
-            s_workload,
-            s_canonical,
-            s_revision,
-            s_namespace,
-            s_principal,
-            s_app,
-            s_version,
-            s_cluster,
-            workload,
-            namespace,
-            principal,
-            app,
-            version,
-            service_host,
-            canonical,
-            revision,
-            service_name,
-            service_namespace,
-            cluster,
-        ]
-        .map(Box::from)
+        in_order(reporter, source, destination, service)
     }
+}
+
+/// The values in the order of the labels: of a workload they are its name, canonical name and revision, namespace, principal, app, version
+/// and cluster; of the service host, name and namespace.
+fn in_order(
+    reporter: &str,
+    source: [&str; 8],
+    destination: [&str; 8],
+    service: [&str; 3],
+) -> [Box<str>; PEERS] {
+    let [workload, canonical, revision, namespace, principal, app, version, cluster] = destination;
+    let [
+        s_workload,
+        s_canonical,
+        s_revision,
+        s_namespace,
+        s_principal,
+        s_app,
+        s_version,
+        s_cluster,
+    ] = source;
+    let [service_host, service_name, service_namespace] = service;
+    [
+        reporter,
+        s_workload,
+        s_canonical,
+        s_revision,
+        s_namespace,
+        s_principal,
+        s_app,
+        s_version,
+        s_cluster,
+        workload,
+        namespace,
+        principal,
+        app,
+        version,
+        service_host,
+        canonical,
+        revision,
+        service_name,
+        service_namespace,
+        cluster,
+    ]
+    .map(Box::from)
 }
 
 const fn or<'a>(value: &'a str, missing: &'a str) -> &'a str {
