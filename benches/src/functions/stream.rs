@@ -62,6 +62,7 @@ pub(super) fn exchange(manager: &Arc<HttpConnectionManager>) -> Box<Exchange> {
         remote: ip(40_000),
         local: ip(80),
         direct_local: ip(15_006),
+        is_restored: true,
         handshake_end: None,
         listener: "in".into(),
         filter_chain: "".into(),

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
+use smallvec::SmallVec;
 
 use super::compile::Plan;
 use super::cursor::Cursor;
 use super::locality::Weighted;
-use super::priority::{Availability, Share, draw};
+use super::priority::{Availability, Capacity, Share, by_capacity, draw, total};
 use super::{Locality, Policy, Target, Weights, panic};
 
 /// Choices for one pick at most, so that no configuration makes a pick expensive.
@@ -60,6 +61,7 @@ pub struct Balancer<H> {
     policy: Policy,
     fail_traffic_on_panic: bool,
     shares: Box<[Share]>,
+    capacities: Box<[Capacity]>,
     priorities: Box<[Priority]>,
     lists: Box<[List]>,
     slots: u32,
@@ -154,6 +156,7 @@ impl<H: Target> Balancer<H> {
             policy: settings.policy.clone(),
             fail_traffic_on_panic: settings.fail_traffic_on_panic,
             shares,
+            capacities: capacities.into(),
             priorities: levels.into(),
             lists: plan.lists.into(),
             slots: plan.slots,
@@ -175,15 +178,41 @@ impl<H: Target> Balancer<H> {
         avoid: impl Fn(&H) -> bool,
         attempts: u32,
     ) -> Result<Pick<'_, H>, NoHost> {
+        self.pick_by(&self.shares, cursor, rng, avoid, attempts)
+    }
+
+    /// As [`Self::pick`], with other shares than the balancer's own.
+    ///
+    /// # Errors
+    /// As [`Self::pick`].
+    pub fn pick_by<R: Rng>(
+        &self,
+        shares: &[Share],
+        cursor: &mut Cursor,
+        rng: &mut R,
+        avoid: impl Fn(&H) -> bool,
+        attempts: u32,
+    ) -> Result<Pick<'_, H>, NoHost> {
         cursor.bind(self.id, self.slots as usize);
-        let mut pick = self.pick_any(cursor, rng)?;
+        let mut pick = self.pick_any(shares, cursor, rng)?;
         for _ in 0..attempts.min(MAX_ATTEMPTS) {
             if !avoid(pick.host) {
                 break;
             }
-            pick = self.pick_any(cursor, rng)?;
+            pick = self.pick_any(shares, cursor, rng)?;
         }
         Ok(pick)
+    }
+
+    /// How the load is shared when these priorities get none; `None` if the others can carry nothing.
+    #[must_use]
+    pub fn shares_without(&self, excluded: &[u32]) -> Option<Box<[Share]>> {
+        let left = (0..).zip(&self.capacities).map(|(priority, capacity)| {
+            let is_out = excluded.contains(&priority);
+            if is_out { Capacity { healthy: 0, degraded: 0 } } else { *capacity }
+        });
+        let left: SmallVec<[Capacity; 4]> = left.collect();
+        (total(&left) > 0).then(|| by_capacity(&left))
     }
 
     /// How the load is shared, for the admin interface.
@@ -198,11 +227,16 @@ impl<H: Target> Balancer<H> {
         self.priorities.get(priority as usize).is_some_and(|level| level.in_panic)
     }
 
-    fn pick_any(&self, cursor: &mut Cursor, rng: &mut impl Rng) -> Result<Pick<'_, H>, NoHost> {
+    fn pick_any(
+        &self,
+        shares: &[Share],
+        cursor: &mut Cursor,
+        rng: &mut impl Rng,
+    ) -> Result<Pick<'_, H>, NoHost> {
         if self.hosts.is_empty() {
             return Err(NoHost::Empty);
         }
-        let share = draw(&self.shares, rng).ok_or(NoHost::NoneHealthy)?;
+        let share = draw(shares, rng).ok_or(NoHost::NoneHealthy)?;
         let Share { priority, availability, .. } = share;
         let level = self.priorities.get(priority as usize).ok_or(NoHost::NoneHealthy)?;
         let in_panic = level.in_panic;

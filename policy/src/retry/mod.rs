@@ -2,8 +2,8 @@
 //!
 //! The stage `retry` compiles a [`RetryPolicy`] with the route, begins a [`RetryState`] per request and
 //! asks it after every attempt. One file per question: `conditions` (is this outcome retriable),
-//! `backoff` (when), `budget` (are there too many already), `predicate` (on which host). Deliberately
-//! absent: hedging, `retry_priority`, and the buffering that makes a retry possible.
+//! `backoff` (when), `budget` (are there too many already), `predicate` and `priority` (on which host). Deliberately
+//! absent: hedging, and the buffering that makes a retry possible.
 //! (envoy: config.route.v3.RetryPolicy)
 
 mod backoff;
@@ -11,6 +11,7 @@ mod budget;
 mod conditions;
 mod policy;
 mod predicate;
+mod priority;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use self::budget::RetryBudget;
 pub use self::conditions::{Conditions, Family};
 pub use self::policy::RetryPolicy;
 pub use self::predicate::PreviousHosts;
+pub use self::priority::PreviousPriorities;
 pub use self::state::{Decision, RetryState, Wait};
 
 use crate::head::ResponseHead;

@@ -1,5 +1,7 @@
 //! The compiled retry policy of a route.
 
+use std::num::NonZeroU32;
+
 use super::backoff::{BackOff, RateLimitedBackOff};
 use super::conditions::{Conditions, Family};
 use super::state::{FromHeaders, RetryState};
@@ -27,6 +29,9 @@ pub struct RetryPolicy {
     pub rate_limited_back_off: Option<RateLimitedBackOff>,
     /// `retry_host_predicate` holds `envoy.retry_host_predicates.previous_hosts`.
     pub avoids_previous_hosts: bool,
+    /// After each such number of attempts the priorities of the hosts that were tried get no more.
+    /// (envoy: extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig.update_frequency)
+    pub leaves_priorities_after: Option<NonZeroU32>,
     /// `host_selection_retry_max_attempts`
     pub host_selection_attempts: u32,
 }
@@ -42,6 +47,7 @@ impl Default for RetryPolicy {
             back_off: BackOff::default(),
             rate_limited_back_off: None,
             avoids_previous_hosts: false,
+            leaves_priorities_after: None,
             host_selection_attempts: 1,
         }
     }

@@ -101,7 +101,7 @@ fn describe(cluster: &Arc<Cluster>, is_dynamic: bool, out: &mut String) -> std::
         }
     }
     writeln!(out, "{name}::added_via_api::{is_dynamic}")?;
-    for host in &cluster.hosts().load().hosts {
+    for host in &cluster.all_hosts() {
         let mut line = |what: &str, value: &dyn std::fmt::Display| {
             writeln!(out, "{name}::{}::{what}::{value}", host.address)
         };
@@ -156,7 +156,7 @@ fn status(cluster: &Arc<Cluster>, is_dynamic: bool) -> Value {
     if is_dynamic {
         status.insert("added_via_api".into(), true.into());
     }
-    let hosts: Vec<Value> = cluster.hosts().load().hosts.iter().map(|h| host_status(h)).collect();
+    let hosts: Vec<Value> = cluster.all_hosts().iter().map(|h| host_status(h)).collect();
     if !hosts.is_empty() {
         status.insert("host_statuses".into(), hosts.into());
     }

@@ -1,7 +1,7 @@
 //! Access logs of listeners, connection managers and TCP proxies. (envoy: config.accesslog.v3.AccessLog)
 //!
-//! Files are opened here, so that a log that cannot be written is refused with its configuration. Loggers that send lines to a service are
-//! refused by name.
+//! Files are opened here, so that a log that cannot be written is refused with its configuration. Loggers that send lines to a service,
+//! and those whose filter is an expression, are named as without effect.
 
 mod filter;
 mod format;
@@ -28,29 +28,46 @@ use super::error::At;
 use super::fields::fields;
 use crate::telemetry::access_log::{AccessLog, Line, Log, LogFile};
 
+/// Loggers that send lines to a service.
+const REMOTE: [&str; 3] = [
+    "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+    "envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig",
+    "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+];
+
 /// The logs of a list, each of which gets a line of every stream that passes its filter.
 pub(super) fn logs(messages: Vec<Message>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Arc<AccessLog>> {
-    let each = |(index, message)| log(message, &at.index(index), cx);
-    let logs = messages.into_iter().enumerate().map(each).collect::<Translated<_>>()?;
+    let each = |(index, message)| log(message, &at.index(index), cx).transpose();
+    let logs = messages.into_iter().enumerate().filter_map(each).collect::<Translated<_>>()?;
     Ok(Arc::new(AccessLog::new(logs)))
 }
 
-fn log(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Log> {
+/// `None` if nothing of what it says can be written here.
+fn log(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Option<Log>> {
     fields!(cx, at, message => Message {
         used: name, filter, config_type;
     });
     // The type of the configuration says what it is.
     drop(name);
+    if filter.as_ref().is_some_and(filter::is_expression) {
+        // Without its filter it would tell of what it must not, so it tells of nothing.
+        cx.note_ignored(&at.field("filter"), "CEL is not evaluated yet: nothing is logged");
+        return Ok(None);
+    }
     let filter = match filter {
         Some(message) => Some(filter::filter(message, &at.field("filter"), cx)?),
         None => None,
     };
     let at = at.field("typed_config");
     let ConfigType::TypedConfig(config) = required(config_type, &at)?;
+    if any::type_name(&config.type_url).is_some_and(|name| REMOTE.contains(&name)) {
+        cx.note_ignored(&at, "lines are not sent to services yet");
+        return Ok(None);
+    }
     let (path, line) = logger(&config, &at, cx)?;
     let file = LogFile::open(&path, cx.registry)
         .map_err(|error| at.error(format_args!("{path} cannot be opened: {error}")))?;
-    Ok(Log { filter, line, file })
+    Ok(Some(Log { filter, line, file }))
 }
 
 /// The path and the line of a logger.

@@ -28,6 +28,7 @@ mod snapshot;
 mod source;
 mod store;
 mod tls;
+mod verdict;
 mod warming;
 
 pub use apply::Rejection;
@@ -44,4 +45,5 @@ pub use slot::{Origin, Slot};
 pub use snapshot::Snapshot;
 pub use source::{ConfigSource, Source};
 pub use store::Store;
+pub use verdict::verdict;
 pub use warming::Settled;

@@ -1,5 +1,6 @@
 //! The configuration in force: immutable, replaced as a whole.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub routes: HashMap<Arc<str>, Arc<RouteTable>>,
     /// Listeners by name.
     pub listeners: HashMap<Arc<str>, Arc<Listener>>,
+    /// Listeners by the addresses that they are known by, bound or not.
+    pub listeners_at: HashMap<SocketAddr, Arc<Listener>>,
 }
 
 impl Snapshot {
@@ -39,5 +42,30 @@ impl Snapshot {
     #[must_use]
     pub fn listener(&self, name: &str) -> Option<Arc<Listener>> {
         self.listeners.get(name).cloned()
+    }
+
+    /// The listener of this address, or of all addresses and this port.
+    #[must_use]
+    pub fn listener_at(&self, address: SocketAddr) -> Option<Arc<Listener>> {
+        let all: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let at = |address| self.listeners_at.get(&address);
+        at(address).or_else(|| at(SocketAddr::new(all, address.port()))).cloned()
+    }
+
+    /// Brings the addresses of listeners up to date with their names. Of two listeners of one address the first by name is found.
+    pub(super) fn index_listeners(&mut self) {
+        self.listeners_at.clear();
+        for listener in self.listeners.values() {
+            for address in &listener.addresses {
+                let Some(address) = address.socket() else { continue };
+                let held = self.listeners_at.entry(address).or_insert_with(|| listener.clone());
+                if listener.name < held.name {
+                    *held = listener.clone();
+                }
+            }
+        }
     }
 }

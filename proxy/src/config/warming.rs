@@ -57,6 +57,9 @@ impl Store {
             }
         }
         if let Some(mut next) = next {
+            if !settled.listeners.is_empty() || !settled.removed_listeners.is_empty() {
+                next.index_listeners();
+            }
             next.generation += 1;
             self.snapshot.store(Arc::new(next));
         }

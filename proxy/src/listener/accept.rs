@@ -19,8 +19,10 @@ use super::drain::DrainState;
 use super::filter_chain::Facts;
 use super::http_chain::HttpChain;
 use super::inspect::Found;
-use super::listener::{FilterChain, Listener, ServerTransport, Terminal};
+use super::listener::{FilterChain, Listener, Restore, ServerTransport, Terminal};
 use super::network;
+use super::original_dst::original_destination;
+use super::predicate::Predicate;
 use crate::http::serve as http;
 use crate::net::{Address, Io, Stream};
 use crate::telemetry::StreamInfo;
@@ -199,7 +201,12 @@ pub fn serve(accepted: Accepted) {
 /// A connection before its filter chain is known.
 struct Arrival {
     stream: Stream,
+    started: Instant,
+    /// Where the client was going.
     local: Address,
+    /// Where it arrived.
+    direct_local: Address,
+    is_restored: bool,
     remote: Address,
 }
 
@@ -210,24 +217,75 @@ impl Arrival {
                 let _ = stream.set_nodelay(true);
                 let stream = TcpStream::from_std(stream)?;
                 let local = stream.local_addr()?.into();
-                Ok(Self { stream: stream.into(), local, remote: peer.into() })
+                Ok(Self::at(stream.into(), local, peer.into()))
             }
             AcceptedSocket::Unix(stream) => {
                 let stream = UnixStream::from_std(stream)?;
                 let local = Address::of_unix(&stream.local_addr()?);
                 let remote = Address::of_unix(&stream.peer_addr()?);
-                Ok(Self { stream: stream.into(), local, remote })
+                Ok(Self::at(stream.into(), local, remote))
             }
         }
     }
 
-    async fn serve(mut self, listener: Arc<Listener>, drain: Arc<DrainState>) {
-        let stats = listener.stats.clone();
-        let guard = Counted::new(&listener);
-        let mut found = Found::default();
-        if !self.inspect(&listener, &mut found).await {
+    fn at(stream: Stream, local: Address, remote: Address) -> Self {
+        let direct_local = local.clone();
+        let started = Instant::now();
+        Self { stream, started, local, direct_local, is_restored: false, remote }
+    }
+
+    /// Asks the kernel where the connection was going.
+    fn restore(&mut self, unless: Option<&Predicate>) {
+        if unless.is_some_and(|predicate| predicate.holds(self.local.port())) {
             return;
         }
+        if let Some(destination) = original_destination(&self.stream) {
+            self.local = destination;
+            self.is_restored = true;
+        }
+    }
+
+    /// Lets the listener filters look, here and at the listener of the true destination, which is returned if there is one; `None` if the
+    /// connection has to end.
+    async fn arrive(
+        &mut self,
+        listener: Arc<Listener>,
+        found: &mut Found,
+    ) -> Option<Arc<Listener>> {
+        if !self.filter(&listener, found).await {
+            return None;
+        }
+        if !listener.hands_over || !self.is_restored {
+            return Some(listener);
+        }
+        let destination = self.local.socket()?;
+        let other = worker::snapshot(|snapshot| snapshot.listener_at(destination));
+        let Some(other) = other.filter(|other| !Arc::ptr_eq(other, &listener)) else {
+            return Some(listener);
+        };
+        // A connection is handed over once: the other listener's own `use_original_dst` does not count.
+        *found = Found::default();
+        self.filter(&other, found).await.then_some(other)
+    }
+
+    /// False if the connection has to end.
+    async fn filter(&mut self, listener: &Listener, found: &mut Found) -> bool {
+        if let Restore::First(unless) = &listener.restores {
+            self.restore(unless.as_ref());
+        }
+        if !self.inspect(listener, found).await {
+            return false;
+        }
+        if let Restore::Last(unless) = &listener.restores {
+            self.restore(unless.as_ref());
+        }
+        true
+    }
+
+    async fn serve(mut self, listener: Arc<Listener>, drain: Arc<DrainState>) {
+        let mut found = Found::default();
+        let Some(listener) = self.arrive(listener, &mut found).await else { return };
+        let guard = Counted::new(&listener, self.started);
         let facts = Facts {
             destination: self.local.socket(),
             server_name: found.server_name.as_deref().unwrap_or_default(),
@@ -240,7 +298,7 @@ impl Arrival {
             source: self.remote.socket(),
         };
         let Some(chain) = listener.chain(&facts).cloned() else {
-            stats.inc(ListenerStat::no_filter_chain_match);
+            listener.stats.inc(ListenerStat::no_filter_chain_match);
             self.log_unmatched(&listener, found);
             return;
         };
@@ -250,8 +308,9 @@ impl Arrival {
             start: guard.started,
             direct_remote: self.remote.clone(),
             remote: self.remote,
-            direct_local: self.local.clone(),
+            direct_local: self.direct_local,
             local: self.local,
+            is_restored: self.is_restored,
             handshake_end: tls.is_some().then(Instant::now),
             listener: listener.name.clone(),
             filter_chain: chain.name.clone(),
@@ -300,11 +359,12 @@ impl Arrival {
         use outrigger_policy::verdict::{CauseCode, ResponseFlag};
         let connection = Rc::new(Connection {
             id: next_id(),
-            start: Instant::now(),
+            start: self.started,
             direct_remote: self.remote.clone(),
             remote: self.remote,
-            direct_local: self.local.clone(),
+            direct_local: self.direct_local,
             local: self.local,
+            is_restored: self.is_restored,
             handshake_end: None,
             listener: listener.name.clone(),
             filter_chain: Arc::default(),
@@ -378,10 +438,10 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(listener: &Arc<Listener>) -> Self {
+    fn new(listener: &Arc<Listener>, started: Instant) -> Self {
         listener.stats.inc(ListenerStat::downstream_cx_total);
         listener.stats.up(ListenerStat::downstream_cx_active);
-        Self { listener: listener.clone(), started: Instant::now() }
+        Self { listener: listener.clone(), started }
     }
 }
 

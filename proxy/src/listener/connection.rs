@@ -1,6 +1,7 @@
 //! What is known of a downstream connection. Made when its filter chain is chosen; shared by all its streams.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ pub struct Connection {
     pub local: Address,
     /// The address of the socket. (`%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%`)
     pub direct_local: Address,
+    /// `local` is what the kernel told of a redirected connection: a cluster of original destinations connects there.
+    pub is_restored: bool,
     /// When TLS was set up. (`%DOWNSTREAM_HANDSHAKE_DURATION%`)
     pub handshake_end: Option<Instant>,
     /// Name of the listener.
@@ -35,4 +38,12 @@ pub struct Connection {
     pub tls: Option<TlsInfo>,
     /// Requests that it has carried.
     pub requests: Cell<u64>,
+}
+
+impl Connection {
+    /// Where the client was going before it was redirected here; `None` if nobody asked or nobody knows.
+    #[must_use]
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        self.local.socket().filter(|_| self.is_restored)
+    }
 }

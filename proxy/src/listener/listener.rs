@@ -8,6 +8,7 @@ use outrigger_policy::bulkhead::Bulkhead;
 use super::filter_chain::{ChainIndex, Facts};
 use super::inspect::Inspectors;
 use super::network::{RbacNetwork, TcpProxy};
+use super::predicate::Predicate;
 use crate::http::HttpConnectionManager;
 use crate::net::Address;
 use crate::telemetry::access_log::AccessLog;
@@ -24,6 +25,18 @@ pub enum Direction {
     Inbound,
     /// From it.
     Outbound,
+}
+
+/// When a listener asks the kernel where a redirected connection was going. (envoy: envoy.filters.listener.original_dst)
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Restore {
+    /// Never: connections are for this listener.
+    #[default]
+    Never,
+    /// Before inspectors look, which then go by the true destination; not for connections that the predicate holds for.
+    First(Option<Predicate>),
+    /// After them.
+    Last(Option<Predicate>),
 }
 
 /// A socket that a listener is bound to, and how.
@@ -52,6 +65,8 @@ pub struct Listener {
     pub binds: Vec<Bind>,
     /// The address that it is known by.
     pub address: Address,
+    /// All addresses that it stands for, bound or not, that one first.
+    pub addresses: Vec<Address>,
     /// Which way its traffic goes.
     pub direction: Direction,
     /// Which filter chain a connection takes.
@@ -60,6 +75,10 @@ pub struct Listener {
     pub chains: Vec<Arc<FilterChain>>,
     /// For connections that no chain fits. (envoy: default_filter_chain)
     pub default_chain: Option<Arc<FilterChain>>,
+    /// When the destination of a redirected connection is asked for.
+    pub restores: Restore,
+    /// A connection goes on at the listener of that destination, if there is one. (envoy: use_original_dst)
+    pub hands_over: bool,
     /// Listener filters that look at the first bytes.
     pub inspectors: Inspectors,
     /// How long they may wait. (envoy: listener_filters_timeout)

@@ -11,13 +11,14 @@ pub mod inspect;
 mod listener;
 mod manager;
 pub mod network;
+mod original_dst;
 pub mod predicate;
 
 pub use accept::{Accepted, ListenSocket, ListenTask, serve};
 pub use connection::Connection;
 pub use drain::wake_connections;
 pub use http_chain::{Ended, HttpChain};
-pub use listener::{Bind, Direction, FilterChain, Listener, ServerTransport, Terminal};
+pub use listener::{Bind, Direction, FilterChain, Listener, Restore, ServerTransport, Terminal};
 pub use manager::{BindError, ListenerManager};
 
 use crate::telemetry::metrics::{TlsStat, TlsStats};

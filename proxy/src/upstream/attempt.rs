@@ -4,6 +4,7 @@
 //! response or a [`Failure`], and dropping its future cancels it.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use outrigger_policy::breaker::RoutingPriority;
 use outrigger_policy::head::{Id, RequestHead, ResponseHead};
 use outrigger_policy::lb::NoHost;
-use outrigger_policy::retry::PreviousHosts;
 use outrigger_policy::verdict::{Cause, CauseCode};
 use tokio::time::Instant;
 use tower::Service;
@@ -23,6 +23,7 @@ use super::body::{UpstreamBody, UpstreamStream};
 use super::cluster::Cluster;
 use super::host::Host;
 use super::pool::{self, ActiveRequest, Checkout, Leased};
+use super::tried::Tried;
 use crate::body::Body;
 use crate::clock;
 use crate::failure::{Failure, FailureKind};
@@ -45,10 +46,12 @@ pub struct Attempt {
     pub body: Body,
     /// What is spoken.
     pub protocol: pool::Protocol,
+    /// Where the client's connection was going before it was redirected here.
+    pub destination: Option<SocketAddr>,
     /// Which limits count.
     pub priority: RoutingPriority,
-    /// Hosts that were tried before, if they are to be avoided.
-    pub previous: Option<Rc<RefCell<PreviousHosts<Host>>>>,
+    /// What was tried before, if that is to be avoided.
+    pub previous: Option<Rc<RefCell<Tried>>>,
     /// Picks until an avoided host is taken after all.
     pub selection_attempts: u32,
     /// The chosen host's name becomes the request's.
@@ -103,9 +106,12 @@ where
 
     fn call(&mut self, mut attempt: Box<Attempt>) -> Self::Future {
         let pool = pool::of(&attempt.cluster);
-        let previous = attempt.previous.clone();
-        let avoid = |host: &Host| previous.as_ref().is_some_and(|p| p.borrow().contains(host));
-        match pool.pick(avoid, attempt.selection_attempts) {
+        let previous = attempt.previous.as_deref();
+        let destination = match attempt.cluster.destinations() {
+            Some(of) => of.of_request(&attempt.cluster, &attempt.head, attempt.destination),
+            None => None,
+        };
+        match pool.pick(destination, previous, attempt.selection_attempts) {
             Ok((host, reason)) => {
                 if reason.in_panic {
                     attempt.cluster.counters.stats.inc(ClusterStat::lb_healthy_panic);

@@ -13,6 +13,8 @@ use outrigger_policy::fraction::Fraction;
 use outrigger_policy::lb::Settings;
 
 use super::counters::ClusterCounters;
+use super::destinations::{Destinations, OriginalDestinations};
+use super::host::Host;
 use super::host_set::{Assignment, Change, HostSet};
 use super::metadata::Metadata;
 use super::outlier::Outliers;
@@ -102,6 +104,8 @@ pub struct ClusterSettings {
     pub connect_timeout: Duration,
     /// Load balancing.
     pub balancing: Settings,
+    /// The hosts are where requests were going. (envoy: Cluster.DiscoveryType.ORIGINAL_DST)
+    pub original_destinations: Option<OriginalDestinations>,
     /// HTTP.
     pub http: HttpSettings,
     /// How hosts are connected to.
@@ -129,6 +133,7 @@ impl ClusterSettings {
             maintenance: None,
             connect_timeout: Duration::from_secs(5),
             balancing: Settings::default(),
+            original_destinations: None,
             http: HttpSettings::default(),
             transports,
             buffer_limit_bytes: 1024 * 1024,
@@ -157,6 +162,7 @@ pub struct Cluster {
     /// Its counters.
     pub counters: ClusterCounters,
     hosts: ArcSwap<HostSet>,
+    destinations: Option<Destinations>,
     /// Workers whose requests wait for a connection that the limit forbids: one bit each.
     starving: AtomicU64,
     is_retired: AtomicBool,
@@ -174,6 +180,7 @@ impl Cluster {
     ) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let hosts = ArcSwap::from_pointee(HostSet::empty(&settings.balancing));
+        let destinations = settings.original_destinations.clone().map(Destinations::new);
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             name,
@@ -182,6 +189,7 @@ impl Cluster {
             outliers,
             counters,
             hosts,
+            destinations,
             starving: AtomicU64::new(0),
             is_retired: AtomicBool::new(false),
         })
@@ -191,6 +199,21 @@ impl Cluster {
     #[must_use]
     pub const fn hosts(&self) -> &ArcSwap<HostSet> {
         &self.hosts
+    }
+
+    /// The hosts where requests were going; `None` if the hosts are told by somebody else.
+    #[must_use]
+    pub const fn destinations(&self) -> Option<&Destinations> {
+        self.destinations.as_ref()
+    }
+
+    /// Every host that there is now, whoever told of it.
+    #[must_use]
+    pub fn all_hosts(&self) -> Vec<Arc<Host>> {
+        match &self.destinations {
+            Some(destinations) => destinations.all(),
+            None => self.hosts.load().hosts.to_vec(),
+        }
     }
 
     /// Replaces the hosts. Called by the control runtime only, so that no update is lost.
@@ -229,6 +252,9 @@ impl Cluster {
     pub fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
         self.hosts.load().retire();
+        if let Some(destinations) = &self.destinations {
+            destinations.retire();
+        }
     }
 
     /// True once the cluster is gone.

@@ -89,6 +89,7 @@ pub struct Host {
     health: AtomicU8,
     is_ejected: AtomicBool,
     is_retired: AtomicBool,
+    is_touched: AtomicBool,
 }
 
 /// Counters of a host, written by all workers. (envoy: admin `/clusters`)
@@ -155,6 +156,7 @@ impl Host {
             health: AtomicU8::new(health as u8),
             is_ejected: AtomicBool::new(false),
             is_retired: AtomicBool::new(false),
+            is_touched: AtomicBool::new(true),
         })
     }
 
@@ -204,6 +206,20 @@ impl Host {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.is_retired.load(Relaxed)
+    }
+
+    /// Notes that somebody picked it: hosts that nobody tells of stay only while they are in use.
+    pub fn touch(&self) {
+        if !self.is_touched.load(Relaxed) {
+            self.is_touched.store(true, Relaxed);
+        }
+    }
+
+    /// True if it was picked since this was last asked, or has a connection or a request now.
+    pub(super) fn take_use(&self) -> bool {
+        self.is_touched.swap(false, Relaxed)
+            || self.counters.cx_active.load(Relaxed) > 0
+            || self.counters.rq_active.load(Relaxed) > 0
     }
 
     /// No host set names it any more.

@@ -53,6 +53,7 @@ pub fn start(exchange: &mut Exchange, plan: &mut Plan, policies: &[MirrorPolicy]
         let timeout = plan.timeouts.route().unwrap_or(LONGEST).min(LONGEST);
         let priority = plan.policy().priority;
         let protocol = exchange.request.protocol;
+        let destination = exchange.info.connection.original_destination();
         worker::spawn("mirror", async move {
             let Some(body) = body.complete().await else {
                 cluster.counters.stats.inc(ClusterStat::retry_or_shadow_abandoned);
@@ -65,6 +66,7 @@ pub fn start(exchange: &mut Exchange, plan: &mut Plan, policies: &[MirrorPolicy]
                 cluster,
                 head: Rc::new(head),
                 body,
+                destination,
                 priority,
                 previous: None,
                 selection_attempts: 1,

@@ -6,6 +6,7 @@ pub mod cluster;
 mod connect;
 pub mod counters;
 pub mod deadline;
+pub mod destinations;
 mod dial;
 pub mod dns;
 pub mod host;
@@ -19,6 +20,7 @@ mod replay;
 pub mod requested_name;
 pub mod retry;
 pub mod transport;
+mod tried;
 
 pub use body::UpstreamBody;
 pub use cluster::Cluster;

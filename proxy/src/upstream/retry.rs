@@ -10,16 +10,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use outrigger_policy::head::Id;
-use outrigger_policy::retry::{Decision, Outcome, PreviousHosts, Reset, ResetReason, Wait};
+use outrigger_policy::retry::{Decision, Outcome, Reset, ResetReason, Wait};
 use outrigger_policy::verdict::{CauseCode, ResponseFlag};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::attempt::{Answered, Attempt};
-use super::host::Host;
 use super::outlier;
 use super::plan::Plan;
 use super::replay::ReplayBuffer;
+use super::tried::Tried;
 use crate::body::Body;
 use crate::clock;
 use crate::exchange::Exchange;
@@ -67,8 +67,8 @@ where
         let mut previous = None;
         let state = match exchange.plan.take() {
             Some(mut plan) => {
-                if plan.retry.is_some() && plan.policy().retry.avoids_previous_hosts {
-                    previous = Some(Rc::default());
+                if plan.retry.is_some() {
+                    previous = Tried::of(&plan.policy().retry).map(|t| Rc::new(RefCell::new(t)));
                 }
                 keep_body(&mut exchange, &mut plan);
                 let attempt = prepare(&mut exchange, &plan, previous.as_ref());
@@ -82,7 +82,7 @@ where
     }
 }
 
-type Previous = Rc<RefCell<PreviousHosts<Host>>>;
+type Previous = Rc<RefCell<Tried>>;
 
 pin_project! {
     /// The future of [`Retry`].
@@ -211,6 +211,7 @@ fn prepare(exchange: &mut Exchange, plan: &Plan, previous: Option<&Previous>) ->
         head: exchange.request.clone(),
         body,
         protocol: plan.protocol(exchange.request.protocol),
+        destination: exchange.info.connection.original_destination(),
         priority: policy.priority,
         previous: previous.cloned(),
         selection_attempts: policy.retry.host_selection_attempts,

@@ -2,8 +2,10 @@
 
 use outrigger_policy::fraction::{Denominator, Fraction};
 use outrigger_policy::verdict::ResponseFlag;
+use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use outrigger_xds_api::envoy::config::accesslog::v3::comparison_filter::Op;
+use outrigger_xds_api::envoy::config::accesslog::v3::extension_filter::ConfigType;
 use outrigger_xds_api::envoy::config::accesslog::v3::grpc_status_filter::Status;
 use outrigger_xds_api::envoy::config::accesslog::v3::{
     AccessLogFilter, AndFilter, ComparisonFilter, DurationFilter, GrpcStatusFilter, HeaderFilter,
@@ -19,6 +21,23 @@ use crate::config::error::At;
 use crate::config::fields::fields;
 use crate::config::matcher;
 use crate::telemetry::access_log::{Comparison, Filter, LogType, Sampling};
+
+/// True for a filter that is a CEL expression, or has one within it.
+pub(super) fn is_expression(message: &AccessLogFilter) -> bool {
+    match &message.filter_specifier {
+        Some(FilterSpecifier::AndFilter(all)) => all.filters.iter().any(is_expression),
+        Some(FilterSpecifier::OrFilter(any)) => any.filters.iter().any(is_expression),
+        Some(FilterSpecifier::ExtensionFilter(extension)) => match &extension.config_type {
+            Some(ConfigType::TypedConfig(config)) => {
+                any::type_name(&config.type_url) == Some(EXPRESSION)
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+const EXPRESSION: &str = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
 /// The filter of a log, or one within another: as deep as messages can be.
 pub(super) fn filter(message: AccessLogFilter, at: &At<'_>, cx: &Cx<'_>) -> Translated<Filter> {

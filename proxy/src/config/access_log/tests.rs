@@ -25,8 +25,8 @@ fn translate(log: &str) -> (Result<Vec<Log>, ConfigError>, Vec<Ignored>) {
         .unwrap_or_else(|error| panic!("{error}\n{log}"));
     let cx = Cx::new(&REGISTRY);
     let root = At::root("");
-    let each = |(index, message)| super::log(message, &root.index(index), &cx);
-    let logs = message.access_log.into_iter().enumerate().map(each).collect();
+    let each = |(index, message)| super::log(message, &root.index(index), &cx).transpose();
+    let logs = message.access_log.into_iter().enumerate().filter_map(each).collect();
     (logs, cx.take_ignored())
 }
 
@@ -152,12 +152,12 @@ fn samples_are_none_unless_told() {
 fn mistakes_are_refused_with_their_place() {
     let at = "[0].typed_config";
     let type_of = |name: &str| format!("{{typed_config: {{'@type': type.googleapis.com/{name}}}}}");
-    let grpc = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig";
+    let fluentd = "envoy.extensions.access_loggers.fluentd.v3.FluentdAccessLogConfig";
     for (log, expected) in [
         ("{name: x}".to_owned(), format!("{at}: is required")),
         (
-            type_of(grpc),
-            format!("{at}: a logger of type 'type.googleapis.com/{grpc}' is not supported"),
+            type_of(fluentd),
+            format!("{at}: a logger of type 'type.googleapis.com/{fluentd}' is not supported"),
         ),
         (file(""), format!("{at}.path: must not be empty")),
         (
@@ -255,6 +255,28 @@ fn mistakes_in_filters_are_refused_with_their_place() {
         ("{metadata_filter: {}}", ".metadata_filter: a filter on metadata is not supported"),
     ] {
         assert_eq!(error(&with_filter(filter)), format!("[0].filter{expected}"), "{filter}");
+    }
+}
+
+#[test]
+fn logs_that_nothing_here_can_write_are_noted() {
+    let cel = "{name: cel, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter, expression: 'true'}}";
+    let and = format!(
+        "{{and_filter: {{filters: [{{traceable_filter: {{}}}}, {{extension_filter: {cel}}}]}}}}"
+    );
+    let remote = "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig";
+    for (log, place) in [
+        (with_filter(&format!("{{extension_filter: {cel}}}")), "[0].filter"),
+        (with_filter(&and), "[0].filter"),
+        (
+            format!("{{typed_config: {{'@type': type.googleapis.com/{remote}}}}}"),
+            "[0].typed_config",
+        ),
+    ] {
+        let (logs, ignored) = translate(&log);
+        assert!(logs.unwrap().is_empty(), "{log}");
+        let paths: Vec<_> = ignored.iter().map(|ignored| ignored.path.as_str()).collect();
+        assert_eq!(paths, [place]);
     }
 }
 

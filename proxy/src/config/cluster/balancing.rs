@@ -2,6 +2,7 @@
 //!
 //! The typed list goes before the enumeration: of it the first policy holds that Envoy knows. What is not there yet is refused by its name.
 
+use outrigger_policy::head::Name;
 use outrigger_policy::lb::{LeastRequest, Policy, Random, RoundRobin, Settings};
 use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::cluster::v3::LoadBalancingPolicy;
@@ -9,7 +10,8 @@ use outrigger_xds_api::envoy::config::cluster::v3::cluster::common_lb_config::{
     LocalityConfigSpecifier, LocalityWeightedLbConfig, ZoneAwareLbConfig,
 };
 use outrigger_xds_api::envoy::config::cluster::v3::cluster::{
-    CommonLbConfig, LbConfig, LbPolicy, LeastRequestLbConfig, RoundRobinLbConfig,
+    CommonLbConfig, LbConfig, LbPolicy, LeastRequestLbConfig, OriginalDstLbConfig,
+    RoundRobinLbConfig,
 };
 use outrigger_xds_api::envoy::config::cluster::v3::load_balancing_policy::Policy as PolicyMessage;
 use outrigger_xds_api::envoy::config::core::v3::RuntimeDouble;
@@ -31,8 +33,11 @@ use crate::config::common::{
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
+use crate::config::matcher::header_name;
 
 const NO_ZONES: &str = "hosts of the own zone are not preferred yet";
+const ONLY_CLUSTER_PROVIDED: &str =
+    "is not valid for ORIGINAL_DST: only CLUSTER_PROVIDED is allowed with this type";
 /// Policies of Envoy that are not there yet, by the package of their message.
 const ABSENT: [&str; 10] = [
     "client_side_weighted_round_robin",
@@ -53,20 +58,33 @@ pub(super) struct Fields {
     pub(super) config: Option<LbConfig>,
     pub(super) common: Option<CommonLbConfig>,
     pub(super) typed: Option<LoadBalancingPolicy>,
+    /// The cluster itself picks hosts.
+    pub(super) is_original_dst: bool,
 }
 
-/// Translates it; `at` is the cluster.
-pub(super) fn settings(fields: Fields, at: &At<'_>, cx: &Cx<'_>) -> Translated<Settings> {
-    let Fields { policy, config, common, typed } = fields;
+/// Translates it; `at` is the cluster. Beside it stands what it says of original destinations.
+pub(super) fn settings(
+    fields: Fields,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<(Settings, Destination)> {
+    let Fields { policy, config, common, typed, is_original_dst } = fields;
     let policy = enumeration(policy, &at.field("lb_policy"))?;
     let is_typed = typed.is_some() || policy == LbPolicy::LoadBalancingPolicyConfig;
     let mut settings = self::common(common, is_typed, &at.field("common_lb_config"), cx)?;
-    if is_typed {
-        let at = at.field("load_balancing_policy");
-        return first_known(required(typed, &at)?, settings, &at, cx);
-    }
     let at_policy = at.field("lb_policy");
+    if is_typed {
+        if is_original_dst {
+            return Err(at_policy.error(ONLY_CLUSTER_PROVIDED));
+        }
+        let at = at.field("load_balancing_policy");
+        return Ok((
+            first_known(required(typed, &at)?, settings, &at, cx)?,
+            Destination::default(),
+        ));
+    }
     // Configuration of another policy than the chosen one has no effect, but it must be right, as in Envoy.
+    let mut destination = Destination::default();
     let mut least_requests = Policy::LeastRequest(LeastRequest::default());
     match config {
         Some(LbConfig::LeastRequestLbConfig(message)) => {
@@ -89,11 +107,17 @@ pub(super) fn settings(fields: Fields, at: &At<'_>, cx: &Cx<'_>) -> Translated<S
         Some(LbConfig::MaglevLbConfig(_)) => {
             cx.note_ignored(&at.field("maglev_lb_config"), "there is no consistent hashing");
         }
-        Some(LbConfig::OriginalDstLbConfig(_)) => {
-            let reason = "hosts are not where requests were going to";
-            cx.note_ignored(&at.field("original_dst_lb_config"), reason);
+        Some(LbConfig::OriginalDstLbConfig(message)) => {
+            destination = self::destination(message, &at.field("original_dst_lb_config"), cx)?;
         }
         None => {}
+    }
+    if is_original_dst != (policy == LbPolicy::ClusterProvided) {
+        return Err(at_policy.error(if is_original_dst {
+            ONLY_CLUSTER_PROVIDED
+        } else {
+            "CLUSTER_PROVIDED is set, and clusters of this type provide no load balancer"
+        }));
     }
     settings.policy = match policy {
         LbPolicy::RoundRobin => Policy::RoundRobin(RoundRobin),
@@ -101,10 +125,38 @@ pub(super) fn settings(fields: Fields, at: &At<'_>, cx: &Cx<'_>) -> Translated<S
         LbPolicy::Random => Policy::Random(Random),
         LbPolicy::RingHash => return Err(at_policy.unsupported("RING_HASH")),
         LbPolicy::Maglev => return Err(at_policy.unsupported("MAGLEV")),
-        LbPolicy::ClusterProvided => return Err(at_policy.unsupported("CLUSTER_PROVIDED")),
+        // Nothing is picked by the balancer.
+        LbPolicy::ClusterProvided => settings.policy,
         LbPolicy::LoadBalancingPolicyConfig => return Err(at_policy.error("has no policy")),
     };
-    Ok(settings)
+    Ok((settings, destination))
+}
+
+/// Where requests go that a cluster sends to where they were going.
+#[derive(Default)]
+pub(super) struct Destination {
+    /// The port that is connected to instead.
+    pub(super) port: Option<u16>,
+    /// The header that may name the address.
+    pub(super) header: Option<Name>,
+}
+
+fn destination(message: OriginalDstLbConfig, at: &At<'_>, cx: &Cx<'_>) -> Translated<Destination> {
+    fields!(cx, at, message => OriginalDstLbConfig {
+        used: upstream_port_override, use_http_header, http_header_name;
+        refused: metadata_key = "a destination that metadata names";
+    });
+    let port_at = at.field("upstream_port_override");
+    let port = upstream_port_override.map(|port| u16::try_from(port.value)).transpose();
+    let header = match http_header_name.as_str() {
+        "" => "x-envoy-original-dst-host",
+        name => name,
+    };
+    let header = header_name(header, &at.field("http_header_name"))?;
+    Ok(Destination {
+        port: port.map_err(|_| port_at.error("must be at most 65535"))?,
+        header: use_http_header.then_some(header),
+    })
 }
 
 fn common(

@@ -15,6 +15,9 @@ use crate::config::error::At;
 use crate::config::fields::fields;
 use crate::upstream::cluster::TcpKeepalive;
 
+/// (envoy: Cluster.cleanup_interval)
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The local addresses of connections: one of each version at most.
 pub(super) fn bind_addresses(
     message: Option<BindConfig>,
@@ -95,17 +98,14 @@ pub(super) fn options(
     }))
 }
 
-/// How often hosts without use are looked for: here they go at once.
+/// How often hosts without use are looked for. Only those of original destinations can be without use; others go at once.
 pub(super) fn cleanup_interval(
     interval: Option<protobuf::Duration>,
     at: &At<'_>,
-    cx: &Cx<'_>,
-) -> Translated<()> {
-    if let Some(interval) = duration(interval, at)? {
-        if interval.is_zero() {
-            return Err(at.error("must be greater than 0"));
-        }
-        cx.note_ignored(at, "hosts are cleaned up at every change");
+) -> Translated<Duration> {
+    let interval = duration(interval, at)?.unwrap_or(CLEANUP_INTERVAL);
+    if interval.is_zero() {
+        return Err(at.error("must be greater than 0"));
     }
-    Ok(())
+    Ok(interval)
 }

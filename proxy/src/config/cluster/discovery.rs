@@ -22,6 +22,7 @@ pub(super) enum Place {
     Static,
     Dns(Rules),
     Eds,
+    OriginalDst,
 }
 
 /// Translates the kind; `at` is the cluster, whose fields about names hold unless its kind has some of its own.
@@ -46,7 +47,7 @@ pub(super) fn place(
         DiscoveryType::Static => Ok(Place::Static),
         DiscoveryType::StrictDns | DiscoveryType::LogicalDns => Ok(Place::Dns(rules)),
         DiscoveryType::Eds => Ok(Place::Eds),
-        DiscoveryType::OriginalDst => Err(type_at.unsupported("ORIGINAL_DST")),
+        DiscoveryType::OriginalDst => Ok(Place::OriginalDst),
     }
 }
 

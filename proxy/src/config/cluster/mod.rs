@@ -2,7 +2,7 @@
 //! (envoy: config.cluster.v3.Cluster)
 //!
 //! One file per message that matters: `discovery` (where hosts come from), `dns`, `balancing`, `breakers`, `outliers`, `http`, `transport`,
-//! `connection`. Clusters whose hosts are where requests were going to are refused.
+//! `connection`.
 
 mod balancing;
 mod breakers;
@@ -40,6 +40,7 @@ use crate::telemetry::metrics::{Registry, cluster_prefix};
 use crate::upstream::Cluster;
 use crate::upstream::cluster::ClusterSettings;
 use crate::upstream::counters::ClusterCounters;
+use crate::upstream::destinations::OriginalDestinations;
 use crate::upstream::dns::Names;
 use crate::upstream::host_set::Assignment;
 use crate::upstream::outlier::Outliers;
@@ -62,7 +63,7 @@ pub struct ClusterSpec {
 /// Where hosts come from.
 #[derive(Clone, Debug)]
 pub enum Discovery {
-    /// They stand in the cluster.
+    /// They stand in the cluster, or nowhere: where requests were going.
     Static(Assignment),
     /// Names are resolved.
     Dns(Arc<Names>),
@@ -174,7 +175,8 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
                 per_endpoint_stats = "stats per endpoint";
         });
     }
-    connection::cleanup_interval(cleanup_interval, &at.field("cleanup_interval"), cx)?;
+    let cleanup_interval =
+        connection::cleanup_interval(cleanup_interval, &at.field("cleanup_interval"))?;
     let fields = http::Fields {
         typed: typed_extension_protocol_options,
         max_requests_per_connection,
@@ -212,8 +214,18 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
         resolution: dns_resolution_config,
         resolver: typed_dns_resolver_config,
     };
-    let discovery = match discovery::place(cluster_discovery_type, dns, at, cx)? {
+    let place = discovery::place(cluster_discovery_type, dns, at, cx)?;
+    let is_original_dst = matches!(place, Place::OriginalDst);
+    let discovery = match place {
         Place::Eds => discovery::eds(eds_cluster_config, load_assignment.is_some(), &name, at, cx)?,
+        Place::OriginalDst => {
+            if load_assignment.is_some() {
+                return Err(at
+                    .field("load_assignment")
+                    .error("ORIGINAL_DST clusters must have no load assignment configured"));
+            }
+            Discovery::Static(Assignment::default())
+        }
         place => {
             if eds_cluster_config.is_some() {
                 return Err(at
@@ -229,12 +241,9 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
                     &assignment_at,
                     cx,
                 )?)),
-                Place::Static | Place::Eds => Discovery::Static(endpoints::fixed(
-                    load_assignment,
-                    &transports,
-                    &assignment_at,
-                    cx,
-                )?),
+                Place::Static | Place::Eds | Place::OriginalDst => Discovery::Static(
+                    endpoints::fixed(load_assignment, &transports, &assignment_at, cx)?,
+                ),
             }
         }
     };
@@ -254,22 +263,34 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
         &at.field("upstream_connection_options"),
         cx,
     )?;
+    let (balancing, destination) = balancing::settings(
+        balancing::Fields {
+            policy: lb_policy,
+            config: lb_config,
+            common: common_lb_config,
+            typed: load_balancing_policy,
+            is_original_dst,
+        },
+        at,
+        cx,
+    )?;
+    let outliers_at = at.field("outlier_detection");
+    let outliers = outliers::policy(outlier_detection, &outliers_at, cx)?.map(Arc::new);
+    if is_original_dst && outliers.is_some() {
+        cx.note_ignored(&outliers_at, "a host that was asked for by its address is never ejected");
+    }
     Ok(ClusterSpec {
         discovery,
         alt_stat_name: alt_stat_name.into(),
         settings: ClusterSettings {
             maintenance: cx.runtime.fraction(&format!("upstream.maintenance_mode.{name}")),
             connect_timeout,
-            balancing: balancing::settings(
-                balancing::Fields {
-                    policy: lb_policy,
-                    config: lb_config,
-                    common: common_lb_config,
-                    typed: load_balancing_policy,
-                },
-                at,
-                cx,
-            )?,
+            balancing,
+            original_destinations: is_original_dst.then_some(OriginalDestinations {
+                cleanup_interval,
+                port: destination.port,
+                header: destination.header,
+            }),
             http: http.settings,
             buffer_limit_bytes: u32_or(per_connection_buffer_limit_bytes, buffer_limit) as usize,
             bind_addresses: connection::bind_addresses(
@@ -283,8 +304,7 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
             ..defaults
         },
         limits,
-        outliers: outliers::policy(outlier_detection, &at.field("outlier_detection"), cx)?
-            .map(Arc::new),
+        outliers: outliers.filter(|_| !is_original_dst),
         name,
     })
 }

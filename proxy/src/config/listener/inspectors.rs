@@ -9,6 +9,7 @@ use outrigger_xds_api::envoy::config::listener::v3::{
     ListenerFilter as Message, ListenerFilterChainMatchPredicate as PredicateMessage,
 };
 use outrigger_xds_api::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
+use outrigger_xds_api::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use outrigger_xds_api::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 
 use super::Index;
@@ -16,19 +17,31 @@ use crate::config::common::{Translated, int_range, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
+use crate::listener::Restore;
 use crate::listener::inspect::{Inspector, Inspectors};
 use crate::listener::predicate::Predicate;
 
-/// Translates the listener filters; a TLS inspector is added where chains ask for what it finds, as Envoy does.
+/// Translates the listener filters, of which one may say when the true destination is asked for. A TLS inspector is added where chains ask
+/// for what it finds, as Envoy does.
 pub(super) fn inspectors(
     messages: Vec<Message>,
     at: &At<'_>,
     cx: &Cx<'_>,
     index: &Index,
-) -> Translated<Inspectors> {
+) -> Translated<(Inspectors, Restore)> {
     let mut inspectors = Inspectors::default();
+    let mut restores = Restore::Never;
     for (position, message) in messages.into_iter().enumerate() {
-        inspector(message, &at.index(position), cx, &mut inspectors)?;
+        let at = at.index(position);
+        match listener_filter(message, &at, cx)? {
+            (Found::Tls, inspector) => inspectors.tls = Some(inspector),
+            (Found::Http, inspector) => inspectors.http = Some(inspector),
+            (Found::OriginalDst, inspector) => {
+                let is_first = inspectors.tls.is_none() && inspectors.http.is_none();
+                let unless = inspector.disabled_for;
+                restores = if is_first { Restore::First(unless) } else { Restore::Last(unless) };
+            }
+        }
     }
     let asks_for_tls = index.matches.iter().any(|chain| {
         chain.transport_protocol == "tls"
@@ -40,15 +53,17 @@ pub(super) fn inspectors(
     }
     inspectors.tls_stats = inspectors.tls.as_ref().map(|_| cx.registry.stats("tls_inspector."));
     inspectors.http_stats = inspectors.http.as_ref().map(|_| cx.registry.stats("http_inspector."));
-    Ok(inspectors)
+    Ok((inspectors, restores))
 }
 
-fn inspector(
-    message: Message,
-    at: &At<'_>,
-    cx: &Cx<'_>,
-    inspectors: &mut Inspectors,
-) -> Translated<()> {
+/// What a listener filter finds.
+enum Found {
+    Tls,
+    Http,
+    OriginalDst,
+}
+
+fn listener_filter(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<(Found, Inspector)> {
     fields!(cx, at, message => Message {
         used: name, filter_disabled, config_type;
     });
@@ -71,13 +86,15 @@ fn inspector(
             let message =
                 any::decode::<TlsInspector>(&config).map_err(|e| decode(e.to_string()))?;
             tls_inspector(message, &at_config, cx)?;
-            inspectors.tls = Some(Inspector { disabled_for });
-            Ok(())
+            Ok((Found::Tls, Inspector { disabled_for }))
         }
         Some("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector") => {
             any::decode::<HttpInspector>(&config).map_err(|e| decode(e.to_string()))?;
-            inspectors.http = Some(Inspector { disabled_for });
-            Ok(())
+            Ok((Found::Http, Inspector { disabled_for }))
+        }
+        Some("envoy.extensions.filters.listener.original_dst.v3.OriginalDst") => {
+            any::decode::<OriginalDst>(&config).map_err(|e| decode(e.to_string()))?;
+            Ok((Found::OriginalDst, Inspector { disabled_for }))
         }
         _ => Err(at_config.unsupported(format_args!("the listener filter {}", config.type_url))),
     }

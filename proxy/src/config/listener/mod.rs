@@ -32,7 +32,7 @@ use super::error::At;
 use super::fields::fields;
 use super::tls;
 use crate::listener::filter_chain::{ChainIndex, ChainMatch};
-use crate::listener::{Bind, Direction, FilterChain, Listener};
+use crate::listener::{Bind, Direction, FilterChain, Listener, Restore};
 use crate::net;
 use crate::telemetry::metrics::listener_prefix;
 
@@ -84,11 +84,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
     if listener_specifier.is_some() {
         return Err(at.field("internal_listener").unsupported("an internal listener"));
     }
-    if bool_or(use_original_dst, false) {
-        return Err(at
-            .field("use_original_dst")
-            .unsupported("the hand-over of redirected connections"));
-    }
+    let hands_over = bool_or(use_original_dst, false);
     let bound_of_old = match deprecated_v1 {
         Some(message) => {
             let at = at.field("deprecated_v1");
@@ -110,6 +106,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
         let at = at.field("additional_addresses");
         binds.push(socket.additional(message, &at.index(index), cx)?);
     }
+    let addresses = binds.iter().map(|bind| bind.address.clone()).collect();
     if !bool_or(bind_to_port.or(bound_of_old), true) {
         binds.clear();
     }
@@ -127,21 +124,26 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
     if chains.is_empty() && default_chain.is_none() {
         return Err(at.field("filter_chains").error("no filter chains specified"));
     }
+    let (inspectors, restores) =
+        inspectors::inspectors(listener_filters, &at.field("listener_filters"), cx, &index)?;
+    // Asking is a filter of its own in Envoy, after all others.
+    let restores = match restores {
+        Restore::Never if hands_over => Restore::Last(None),
+        restores => restores,
+    };
     Ok(Listener {
         name: if name.is_empty() { known_address.to_string().into() } else { name.clone().into() },
         binds,
         address: known_address,
+        addresses,
+        restores,
+        hands_over,
         direction: match enumeration(traffic_direction, &at.field("traffic_direction"))? {
             TrafficDirection::Unspecified => Direction::Unspecified,
             TrafficDirection::Inbound => Direction::Inbound,
             TrafficDirection::Outbound => Direction::Outbound,
         },
-        inspectors: inspectors::inspectors(
-            listener_filters,
-            &at.field("listener_filters"),
-            cx,
-            &index,
-        )?,
+        inspectors,
         index: index.index,
         chains,
         default_chain,

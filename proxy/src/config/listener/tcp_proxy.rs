@@ -33,6 +33,7 @@ pub(super) fn tcp_proxy(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translate
             max_downstream_connection_duration_jitter_percentage = "connections end at their time",
             check_drain_close = "connections of TCP end by themselves",
             proxy_protocol_tlv_merge_policy = "no PROXY protocol is sent",
+            hash_policy = "only load balancers that hash read it, and their clusters are refused",
             max_early_data_bytes = "it only matters for other connect modes",
             access_log_flush_interval = "a connection is logged when it ends",
             flush_access_log_on_connected = "a connection is logged when it ends";
@@ -41,7 +42,6 @@ pub(super) fn tcp_proxy(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translate
             metadata_match = "a match of endpoint metadata",
             downstream_idle_timeout = "an idle timeout of one direction",
             upstream_idle_timeout = "an idle timeout of one direction",
-            hash_policy = "hashing",
             tunneling_config = "tunnelling over HTTP",
             proxy_protocol_tlvs = "the PROXY protocol";
     });

@@ -47,6 +47,7 @@ pub(super) fn forward(
             flush_timeout = "the stream's idle timeout holds until the last byte",
             early_data_policy = "no request is sent as early data",
             include_vh_rate_limits = "no virtual host has rate limits",
+            hash_policy = "only load balancers that hash read it, and their clusters are refused",
             max_internal_redirects = "redirects go to the client";
         refused:
             metadata_match = "a choice of hosts by metadata",
@@ -54,7 +55,6 @@ pub(super) fn forward(
             path_rewrite = "a path made by a format",
             retry_policy_typed_config = "a retry extension",
             rate_limits = "a rate limit of a service",
-            hash_policy = "a hash policy, without a load balancer that hashes,",
             cors = "the deprecated policy (typed_per_filter_config has another)",
             internal_redirect_policy = "a redirect that is followed here",
             hedge_policy = "hedging";

@@ -1,6 +1,7 @@
 //! Retries. (envoy: config.route.v3.RetryPolicy)
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,13 @@ use outrigger_policy::retry::{
 use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::route::v3::RetryPolicy as Message;
 use outrigger_xds_api::envoy::config::route::v3::retry_policy::retry_host_predicate::ConfigType;
+use outrigger_xds_api::envoy::config::route::v3::retry_policy::retry_priority::ConfigType as PriorityConfig;
 use outrigger_xds_api::envoy::config::route::v3::retry_policy::{
     RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
+    RetryPriority,
 };
 use outrigger_xds_api::envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
+use outrigger_xds_api::envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
 use outrigger_xds_api::google::protobuf;
 
 use super::timeouts::millis;
@@ -46,9 +50,8 @@ pub(super) fn retries(
     fields!(cx, at, message => Message {
         used: retry_on, num_retries, per_try_timeout, per_try_idle_timeout, retry_host_predicate,
             host_selection_retry_max_attempts, retriable_status_codes, retry_back_off,
-            rate_limited_retry_back_off, retriable_headers, retriable_request_headers;
+            rate_limited_retry_back_off, retry_priority, retriable_headers, retriable_request_headers;
         refused:
-            retry_priority = "another priority for retries",
             retry_options_predicates = "another kind of retries",
             refresh_cluster_on_retry = "another cluster for retries";
     });
@@ -77,6 +80,10 @@ pub(super) fn retries(
             &at.field("retry_host_predicate"),
             cx,
         )?,
+        leaves_priorities_after: match retry_priority {
+            Some(message) => Some(leaves_after(message, &at.field("retry_priority"), cx)?),
+            None => None,
+        },
         // The load balancer has a limit of its own; zero is unset.
         host_selection_attempts: match host_selection_retry_max_attempts {
             ..=0 => 1,
@@ -184,4 +191,23 @@ fn avoids_previous(
     Ok(is_any)
 }
 
+/// After how many attempts priorities that were tried are left, by the one way that there is.
+/// (envoy: extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig)
+fn leaves_after(message: RetryPriority, at: &At<'_>, cx: &Cx<'_>) -> Translated<NonZeroU32> {
+    fields!(cx, at, message => RetryPriority { used: name, config_type; });
+    non_empty(name, &at.field("name"))?;
+    let at = at.field("typed_config");
+    let PriorityConfig::TypedConfig(config) = required(config_type, &at)?;
+    if any::type_name(&config.type_url) != Some(PREVIOUS_PRIORITIES) {
+        return Err(at.unsupported(format_args!("the priority '{}'", config.type_url)));
+    }
+    let message: PreviousPrioritiesConfig = decode(&config, &at)?;
+    fields!(cx, at, message => PreviousPrioritiesConfig { used: update_frequency; });
+    let at = at.field("update_frequency");
+    let count = u32::try_from(update_frequency).ok().and_then(NonZeroU32::new);
+    count.ok_or_else(|| at.error("must be greater than 0"))
+}
+
+const PREVIOUS_PRIORITIES: &str =
+    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig";
 const PREVIOUS_HOSTS: &str = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";

@@ -134,10 +134,11 @@ async fn open(
     info: &mut StreamInfo,
 ) -> Option<(Io, Held)> {
     let pool = pool::of(cluster);
+    let destination = info.connection.original_destination();
     info.upstream.borrow_mut().cluster = Some(cluster.clone());
     let mut last: Option<Failure> = None;
     for attempt in 1..=proxy.connect_attempts.max(1) {
-        let Ok((host, _)) = pool.pick(|_| false, 1) else {
+        let Ok((host, _)) = pool.pick(destination, None, 1) else {
             pool::count_no_host(cluster);
             proxy.stats.inc(TcpStat::downstream_cx_no_route);
             let cause = Cause::about(CauseCode::NoHealthyHost, &cluster.name);

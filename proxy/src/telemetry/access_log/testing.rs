@@ -27,6 +27,7 @@ pub(super) fn connection() -> Connection {
         remote: address("10.0.0.9:40000"),
         local: address("10.0.0.1:80"),
         direct_local: address("10.0.0.1:15006"),
+        is_restored: true,
         handshake_end: None,
         listener: "listener".into(),
         filter_chain: "chain".into(),

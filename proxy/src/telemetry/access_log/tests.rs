@@ -33,6 +33,7 @@ fn stream(id: u64, listener: &str, port: u16, client: u16, nanos: u32) -> Stream
         remote,
         local: local.clone(),
         direct_local: local,
+        is_restored: false,
         listener: listener.into(),
         filter_chain: format!("fc-{listener}").into(),
         ..connection()

@@ -11,6 +11,7 @@ mod host_pool;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,12 +19,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
-use outrigger_policy::lb::{Cursor, NoHost, Reason};
+use outrigger_policy::lb::{Availability, Cursor, NoHost, Reason};
 use rustc_hash::FxHashMap;
 
 use super::cluster::Cluster;
+use super::destinations::Destinations;
 use super::host::Host;
 use super::host_set::HostSet;
+use super::tried::Tried;
 use crate::clock;
 use crate::telemetry::metrics::ClusterStat;
 use crate::worker::{self, Mail};
@@ -35,6 +38,10 @@ pub use host_pool::HostPool;
 
 /// Time between two looks at idle connections.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a host is picked that stands at the request's own destination.
+const DESTINED: Reason =
+    Reason { priority: 0, availability: Availability::Healthy, in_panic: false, locality: None };
 
 /// Which HTTP a pool's connections speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +57,8 @@ pub enum Protocol {
 pub struct ClusterPool {
     cluster: Arc<Cluster>,
     cursor: RefCell<Cursor>,
+    /// Hosts of original destinations that this worker has met, so that it asks nobody else for them.
+    destinations: RefCell<FxHashMap<SocketAddr, Arc<Host>>>,
     hosts: RefCell<Cache<HostsOf, Arc<HostSet>>>,
     pools: RefCell<FxHashMap<PoolKey, Rc<HostPool>>>,
 }
@@ -88,26 +97,51 @@ impl ClusterPool {
             hosts: RefCell::new(Cache::new(HostsOf(cluster.clone()))),
             cluster,
             cursor: RefCell::default(),
+            destinations: RefCell::default(),
             pools: RefCell::default(),
         }
     }
 
-    /// Picks a host. `avoid` hosts are passed over for `attempts` tries, then taken.
+    /// Picks a host: in a cluster of original destinations the one at `destination`, in others by the balancer. Hosts that were
+    /// tried are passed over for `attempts` choices, then taken.
     ///
     /// # Errors
     /// If no host may be used.
     pub fn pick(
         &self,
-        avoid: impl Fn(&Host) -> bool,
+        destination: Option<SocketAddr>,
+        tried: Option<&RefCell<Tried>>,
         attempts: u32,
     ) -> Result<(Arc<Host>, Reason), NoHost> {
+        if let Some(destinations) = self.cluster.destinations() {
+            return self.destination(destinations, destination);
+        }
         let mut hosts = self.hosts.borrow_mut();
         let set = hosts.load();
         let cursor = &mut self.cursor.borrow_mut();
         worker::with_rng(|rng| {
-            let pick = set.balancer.pick(cursor, rng, avoid, attempts)?;
+            let own = tried.and_then(|tried| tried.borrow_mut().shares(&set.balancer));
+            let shares = own.as_deref().unwrap_or_else(|| set.balancer.shares());
+            let avoid = |host: &Host| tried.is_some_and(|tried| tried.borrow().avoids(host));
+            let pick = set.balancer.pick_by(shares, cursor, rng, avoid, attempts)?;
             Ok((pick.host.clone(), pick.reason))
         })
+    }
+
+    fn destination(
+        &self,
+        destinations: &Destinations,
+        address: Option<SocketAddr>,
+    ) -> Result<(Arc<Host>, Reason), NoHost> {
+        let address = destinations.target(address.ok_or(NoHost::Empty)?);
+        let mut held = self.destinations.borrow_mut();
+        if let Some(host) = held.get(&address).filter(|host| !host.is_retired()) {
+            host.touch();
+            return Ok((host.clone(), DESTINED));
+        }
+        let host = destinations.host(&self.cluster, address).ok_or(NoHost::Empty)?;
+        held.insert(address, host.clone());
+        Ok((host, DESTINED))
     }
 
     /// The connections to a host, for requests that bring this server name.
@@ -148,6 +182,10 @@ impl ClusterPool {
             pool.sweep(cx);
         }
         self.pools.borrow_mut().retain(|_, pool| !pool.is_done());
+        if let Some(destinations) = self.cluster.destinations() {
+            destinations.expire(&self.cluster);
+            self.destinations.borrow_mut().retain(|_, host| !host.is_retired());
+        }
     }
 }
 

@@ -394,7 +394,6 @@ fn a_hosts_labels_or_those_of_its_locality_choose_the_transport() {
 fn what_has_no_effect_is_noted() {
     for (fields, path) in [
         ("wait_for_warm_on_init: false", "wait_for_warm_on_init"),
-        ("cleanup_interval: 5s", "cleanup_interval"),
         ("circuit_breakers: {thresholds: [{}, {}]}", "circuit_breakers.thresholds[1]"),
         ("common_lb_config: {update_merge_window: 1s}", "common_lb_config.update_merge_window"),
         ("common_lb_config: {zone_aware_lb_config: {}}", "common_lb_config.zone_aware_lb_config"),
