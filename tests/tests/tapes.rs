@@ -8,7 +8,7 @@ mod tests {
     use std::fs;
 
     use outrigger_tests::certs::Certs;
-    use outrigger_tests::control::replay::Replay;
+    use outrigger_tests::control::replay::{Replay, Secrets};
     use outrigger_tests::control::resources::{certificate, roots, server_cluster};
     use outrigger_tests::control::tape::{Tape, folder, names};
     use outrigger_tests::control::{Form, World};
@@ -20,12 +20,23 @@ mod tests {
         let mut world = World::new(form).unwrap();
         let certs = Certs::create(&world.scratch.path().join("certs")).unwrap();
         let pem = |file: &str| fs::read_to_string(certs.dir().join(file)).unwrap();
-        let own = certificate("default", &pem("server.crt"), &pem("server.key"));
-        world.write("default", &own).unwrap();
-        world.write("rootca", &roots("ROOTCA", &pem("ca.crt"))).unwrap();
+        let (chain, key, ca) = (pem("server.crt"), pem("server.key"), pem("ca.crt"));
+        for (file, name) in
+            [("default", "default"), ("cert", "file-cert:/etc/certs/cert.pem~/etc/certs/key.pem")]
+        {
+            world.write(file, &certificate(name, &chain, &key)).unwrap();
+        }
+        for (file, name) in [
+            ("rootca", "ROOTCA"),
+            ("root", "file-root:/etc/certs/ca.pem"),
+            ("system", "file-root:/etc/ssl/certs/ca-certificates.crt"),
+        ] {
+            world.write(file, &roots(name, &ca)).unwrap();
+        }
         world.start_plane().await.unwrap();
         let socket = world.scratch.path().join("istiod");
-        let replay = Replay::start(tape, &socket).unwrap();
+        let secrets = Secrets { chain, key, authority: ca };
+        let replay = Replay::start(tape, secrets, &socket).unwrap();
         let mut bootstrap = world.bootstrap();
         let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
         clusters[0] = server_cluster("xds-grpc", socket.to_str().unwrap());
