@@ -1,7 +1,7 @@
 //! The application in a pod: answers who it is and what it saw, and makes calls when the harness asks.
 //!
 //! Ports 8080 and 8082 speak HTTP/1.1 and HTTP/2 with prior knowledge, 8443 the same over TLS, 9999 greets with its name and echoes, 7000
-//! does either, whichever the client begins with. The unix socket takes [`Call`](super::call::Call)s.
+//! does either, whichever the client begins with. The unix socket takes [`Call`]s.
 
 mod connection;
 mod exchange;
