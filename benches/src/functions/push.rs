@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use outrigger::config::{Environment, Runtime, Store};
 use outrigger::telemetry::metrics::{Registry, StatsSpec};
-use outrigger::tls::SecretCells;
 use outrigger_xds::{Identity, Mode, Mux, Received, ResourceType, Subject};
 use outrigger_xds_api::any;
 use outrigger_xds_api::envoy::config::cluster::v3::Cluster;
@@ -39,8 +38,7 @@ impl Pushes {
     /// If they are refused.
     pub fn new(count: usize) -> Result<Self> {
         let registry = Registry::new(StatsSpec::default(), 1)?;
-        let environment =
-            Environment { registry, runtime: Runtime::default(), secrets: SecretCells::default() };
+        let environment = Environment::new(registry, Runtime::default());
         let store = Store::new(Arc::new(environment), Arc::default());
         let identity = Identity { node: Node::default(), on_first_message_only: true };
         let mut mux = Mux::new(Mode::Delta, identity);

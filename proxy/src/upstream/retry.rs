@@ -217,6 +217,7 @@ fn prepare(exchange: &mut Exchange, plan: &Plan, previous: Option<&Previous>) ->
         selection_attempts: policy.retry.host_selection_attempts,
         auto_host_rewrite: policy.auto_host_rewrite,
         is_upgrade: plan.is_upgrade,
+        alpn: exchange.filters.alpn.clone(),
         per_try_timeout: plan.timeouts.per_try(),
         passes_interim,
         info: exchange.info.upstream.clone(),

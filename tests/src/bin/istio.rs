@@ -43,7 +43,10 @@ struct Flags {
     /// Requests a second meanwhile, of each version of HTTP.
     #[arg(long, default_value_t = 200)]
     rate: u64,
-    /// Prints what the left side showed of every check.
+    /// Outrigger as it is shipped, for what is measured: nothing is without it.
+    #[arg(long)]
+    shipped: Option<String>,
+    /// Prints what every side showed of every check, and when its pods were ready.
     #[arg(long)]
     show: bool,
     /// Leaves the mesh running until it is interrupted.
@@ -121,20 +124,14 @@ fn run(flags: &Flags) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for (set, sets) in [("seed", &["seed"][..]), ("rich", &["seed", "rich"])] {
         let chosen: Vec<&Group> = groups.iter().filter(|group| group.set == set).collect();
-        let wanted = |group: &&Group| {
-            group
-                .checks
-                .iter()
-                .any(|c| format!("{} / {}", group.group, c.check).contains(&flags.only))
-        };
+        let wanted = |group: &&Group| group.is_wanted(&flags.only);
         let broken = set == "rich" && SCENARIOS.iter().any(|(name, _)| name.contains(&flags.only));
         let skipped = flags.set.as_ref().is_some_and(|only| only != set);
         if skipped || !flags.hold && !broken && !chosen.iter().any(wanted) {
             continue;
         }
         let plan = Plan { proxies: proxies.clone(), sets: sets.to_vec(), ..Plan::default() };
-        let mut mesh = Mesh::start(&plan, &tools)?;
-        starts(&mesh);
+        let mut mesh = started(&plan, &tools, flags)?;
         for group in chosen {
             rows.append(&mut compare::group(&mut mesh, group, &flags.only)?);
         }
@@ -146,17 +143,36 @@ fn run(flags: &Flags) -> Result<ExitCode> {
             thread::park();
         }
     }
-    if "rotation".contains(&flags.only) && flags.set.is_none() {
-        rows.append(&mut rotation(&proxies, &tools)?);
+    let is_wanted = |name: &str| name.contains(&flags.only) && flags.set.is_none();
+    if is_wanted("rotation") {
+        rows.append(&mut rotation(&proxies, &tools, flags)?);
+    }
+    let mut own = Vec::new();
+    if flags.set.is_none() && proxies.len() > 1 {
+        own = with_filters(&proxies, &tools, flags, &groups)?;
+    }
+    if let (Some(shipped), [reference, _]) = (&flags.shipped, proxies.as_slice()) {
+        let shipped = ("outrigger".to_owned(), behind_script(locate(shipped)?)?);
+        let both = [reference.clone(), shipped];
+        if is_wanted("start") {
+            rows.append(&mut start(&both, &tools, flags)?);
+        }
+        if is_wanted("cost") {
+            rows.append(&mut cost(&both, &tools, flags)?);
+        }
     }
     let names: Vec<String> = proxies.into_iter().map(|(name, _)| name).collect();
-    Ok(summary(&names, &rows, flags.show))
+    Ok(summary(&names, &rows, &own, flags.show))
 }
+
+/// The name of a world, and its proxy.
+type Proxy = (String, PathBuf);
 
 /// A scenario by its name, with the flags that say how long it takes.
 type Scenario = (&'static str, fn(&mut Mesh, &Flags) -> Result<Vec<Row>>);
 
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 5] = [
+    ("plaintext", |mesh, _| scenario::plaintext::run(mesh)),
     ("control", |mesh, _| scenario::control::run(mesh)),
     ("secrets", |mesh, _| scenario::secrets::run(mesh)),
     ("restart", |mesh, _| scenario::restart::run(mesh)),
@@ -174,7 +190,7 @@ fn scenarios(mesh: &mut Mesh, flags: &Flags) -> Result<Vec<Row>> {
 }
 
 /// In a mesh of its own, whose certificates are short-lived.
-fn rotation(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> {
+fn rotation(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
     let plan = Plan {
         proxies: proxies.to_vec(),
         sets: vec!["seed"],
@@ -185,36 +201,115 @@ fn rotation(proxies: &[(String, PathBuf)], tools: &Tools) -> Result<Vec<Row>> {
         )],
         ..Plan::default()
     };
-    let mut mesh = Mesh::start(&plan, tools)?;
-    starts(&mesh);
+    let mut mesh = started(&plan, tools, flags)?;
     scenario::rotation::run(&mut mesh)
 }
 
-fn starts(mesh: &Mesh) {
+/// In a mesh of its own, with Istio's own filters, which Envoy from the registry has not: the checks of set rich as they are known of Envoy, and
+/// the dashboards.
+fn with_filters(
+    proxies: &[Proxy],
+    tools: &Tools,
+    flags: &Flags,
+    groups: &[Group],
+) -> Result<Vec<Row>> {
+    let named =
+        |group: &Group| Group { group: format!("{FILTERED}{}", group.group), ..group.clone() };
+    let groups: Vec<Group> = groups.iter().filter(|group| group.set == "rich").map(named).collect();
+    let has_checks = groups.iter().any(|group| group.is_wanted(&flags.only));
+    let has_dashboards = "dashboards".contains(&flags.only);
+    if !has_checks && !has_dashboards {
+        return Ok(Vec::new());
+    }
+    let plan = Plan {
+        proxies: proxies.iter().skip(1).cloned().collect(),
+        sets: vec!["seed", "rich"],
+        with_filters: true,
+        pods: if has_checks { &[] } else { &scenario::dashboards::PODS },
+        ..Plan::default()
+    };
+    let mut mesh = started(&plan, tools, flags)?;
+    let mut rows = Vec::new();
+    for group in &groups {
+        rows.append(&mut compare::group(&mut mesh, group, &flags.only)?);
+    }
+    if has_dashboards {
+        rows.append(&mut scenario::dashboards::run(&mut mesh)?);
+    }
+    Ok(rows)
+}
+
+/// Before the names of groups that run with Istio's own filters.
+const FILTERED: &str = "with filters: ";
+
+/// With sidecars and gateways that have nothing to do.
+fn start(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
+    let plan = Plan {
+        proxies: proxies.to_vec(),
+        sets: vec!["seed", "rich"],
+        pods: &scenario::start::PODS,
+        ..Plan::default()
+    };
+    scenario::start::run(&mut started(&plan, tools, flags)?)
+}
+
+/// Once as Envoy from the registry can be, once with Istio's own filters, which it has not.
+fn cost(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>> {
+    let plan = Plan {
+        proxies: proxies.to_vec(),
+        sets: vec!["seed"],
+        pods: &scenario::cost::PODS,
+        ..Plan::default()
+    };
+    let without = scenario::cost::measure(&started(&plan, tools, flags)?)?;
+    let plan =
+        Plan { proxies: proxies.iter().skip(1).cloned().collect(), with_filters: true, ..plan };
+    let with = scenario::cost::measure(&started(&plan, tools, flags)?)?;
+    let beside: Vec<f64> = without.iter().take(1).chain(&with).copied().collect();
+    Ok(vec![
+        scenario::cost::row("a request", &without, 0.40)?,
+        scenario::cost::row("with Istio's own filters, beside Envoy without", &beside, 0.45)?,
+    ])
+}
+
+/// A mesh whose pods are all ready.
+fn started(plan: &Plan, tools: &Tools, flags: &Flags) -> Result<Mesh> {
+    let mesh = Mesh::start(plan, tools)?;
     for world in &mesh.worlds {
         for (pod, took) in &world.starts {
             match took {
-                Ok(took) => {
-                    println!("{} {pod}: ready after {:.2} s", world.name, took.as_secs_f64())
+                Ok(took) if flags.show => {
+                    println!("{} {pod}: ready after {:.2} s", world.name, took.as_secs_f64());
                 }
-                Err(why) => println!("{} {pod}: {why}", world.name),
+                Ok(_) => {}
+                Err(why) => bail!("{} {pod}: {why}", world.name),
             }
         }
     }
+    Ok(mesh)
 }
 
-fn summary(worlds: &[String], rows: &[Row], show: bool) -> ExitCode {
+/// `own` are the rows of Outrigger alone.
+fn summary(worlds: &[String], rows: &[Row], own: &[Row], show: bool) -> ExitCode {
     let mut out = String::new();
     if show {
         for row in rows {
-            let page = row.pages.first().map(|page| page.join("\n")).unwrap_or_default();
-            out += &format!("{} / {}\n{page}\n\n", row.group, row.check);
+            for (world, page) in worlds.iter().zip(&row.pages) {
+                let page = page.join("\n");
+                out += &format!("{} / {} / {world}\n{page}\n\n", row.group, row.check);
+            }
         }
     }
-    out += &table(worlds, rows);
-    let different = rows.iter().filter(|row| row.verdict != Verdict::Equal).count();
-    out += &format!("istio: {} checks, {different} different\n", rows.len());
+    if !rows.is_empty() {
+        out += &table(worlds, rows);
+    }
+    if !own.is_empty() {
+        out += &table(worlds.get(1..).unwrap_or_default(), own);
+    }
+    let all = || rows.iter().chain(own);
+    let different = all().filter(|row| row.verdict != Verdict::Equal).count();
+    out += &format!("istio: {} checks, {different} different\n", all().count());
     drop(io::stdout().write_all(out.as_bytes()));
     // A filter that matches nothing must not look like success.
-    if different > 0 || rows.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if different > 0 || all().count() == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

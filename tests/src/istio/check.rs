@@ -26,6 +26,20 @@ pub struct Group {
     pub checks: Vec<Check>,
 }
 
+impl Group {
+    /// The checks whose `group / check` contains this.
+    pub fn wanted(&self, only: &str) -> impl Iterator<Item = &Check> {
+        let is_wanted =
+            move |check: &&Check| format!("{} / {}", self.group, check.check).contains(only);
+        self.checks.iter().filter(is_wanted)
+    }
+
+    /// Whether there are such.
+    pub fn is_wanted(&self, only: &str) -> bool {
+        self.wanted(only).next().is_some()
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Check {

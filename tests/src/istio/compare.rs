@@ -41,9 +41,7 @@ pub enum Verdict {
 /// # Errors
 /// When the configuration cannot be written or a check is wrong; what a proxy does is no error.
 pub fn group(mesh: &mut Mesh, group: &Group, only: &str) -> Result<Vec<Row>> {
-    let title = |check: &Check| format!("{} / {}", group.group, check.check);
-    let checks: Vec<&Check> =
-        group.checks.iter().filter(|check| title(check).contains(only)).collect();
+    let checks: Vec<&Check> = group.wanted(only).collect();
     if checks.is_empty() {
         return Ok(Vec::new());
     }
@@ -169,14 +167,14 @@ fn verdict(check: &Check, pages: &[(Page, &Vec<Answer>)]) -> Verdict {
     };
     if let Err(why) = guard(check, answers) {
         return Verdict::Different(format!(
-            "the check is wrong: {why}\n{}",
+            "not as the check says: {why}\n{}",
             first.lines.join("\n")
         ));
     }
     let wanted = check.shows.iter().find(|shows| !first.lines.iter().any(|l| l.contains(*shows)));
     if let Some(wanted) = wanted {
         let page = first.lines.join("\n");
-        return Verdict::Different(format!("the check is wrong: no `{wanted}` in\n{page}"));
+        return Verdict::Different(format!("not as the check says: no `{wanted}` in\n{page}"));
     }
     for (other, answers) in pages.iter().skip(1) {
         if let Some(within) = check.within {

@@ -14,11 +14,11 @@ pub mod istiod;
 pub mod log;
 pub mod mesh;
 pub mod net;
+pub mod observed;
 pub mod page;
 pub mod pod;
 pub mod process;
 pub mod scenario;
-
 pub mod table;
 pub mod tools;
 pub mod world;

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::authority::Authority;
 use super::call::{Answer, Call};
 use super::net::{HUB, Hub, Namespace};
-use super::process::{Process, Start};
+use super::observed::Observed;
+use super::process::{Process, Start, sh};
 
 /// The user whose traffic Istio's rules leave alone.
 const PROXY: u32 = 1337;
@@ -75,6 +76,7 @@ pub struct Pod {
     app: Option<Process>,
     agent: Option<Process>,
     agent_path: PathBuf,
+    proxy_path: PathBuf,
     environment: Vec<(String, String)>,
     /// Last, so that it goes when nothing runs in it any more.
     namespace: Namespace,
@@ -99,6 +101,7 @@ impl Pod {
             app: None,
             agent: None,
             agent_path: setting.agent.into(),
+            proxy_path: setting.proxy.into(),
             environment: Vec::new(),
             dir,
             namespace,
@@ -286,6 +289,19 @@ impl Pod {
     pub fn stall_agent(&self, stalled: bool) -> Result<()> {
         let agent = self.agent.as_ref().context("no agent")?;
         agent.signal(if stalled { "STOP" } else { "CONT" })
+    }
+
+    /// The proxy's process.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn proxy(&self) -> Result<Observed> {
+        let pids = sh(&format!("ip netns pids {}", self.namespace.name))?;
+        let is_proxy = |pid: &&str| {
+            fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == self.proxy_path)
+        };
+        let pid = pids.split_whitespace().find(is_proxy).context("no proxy runs")?;
+        Ok(Observed::new(pid.parse()?))
     }
 
     /// Runs a command in the pod's namespace.

@@ -21,6 +21,9 @@ pub fn hindrance() -> Option<String> {
     if sh("id -u").map(|id| id.trim() != "0").unwrap_or(true) {
         return Some("it makes network namespaces and needs root".into());
     }
+    if sh("unshare --net true").is_err() {
+        return Some("it may not make network namespaces here".into());
+    }
     let wanted = ["ip -V", "iptables -V", "setpriv --version", "sysctl -V"];
     let missing = wanted.iter().find(|words| sh(words).is_err())?;
     let program = missing.split(' ').next().unwrap_or(missing);

@@ -276,7 +276,7 @@ async fn reach(control: &Weakly, name: &Arc<str>) -> Result<Io, Unreachable> {
     let turn = turn.checked_rem(hosts.hosts.len());
     let host = turn.and_then(|turn| hosts.hosts.get(turn));
     let host = host.ok_or_else(|| Unreachable::NoHost(name.clone()))?;
-    let connected = connect(&cluster, host, None, Some(Spoken::Http2)).await;
+    let connected = connect(&cluster, host, None, Some(Spoken::Http2), None).await;
     let stats = &cluster.counters.stats;
     match connected {
         Ok(connected) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use super::{POOL, held, load, marked, pool, row, sockets, under_load};
+use super::{POOL, load, loads, marked, pool, row, sockets, under_load};
 use crate::istio::call::Call;
 use crate::istio::compare::Row;
 use crate::istio::mesh::Mesh;
@@ -47,25 +47,23 @@ pub fn run(mesh: &mut Mesh, seconds: u64, per_second: u64) -> Result<Vec<Row>> {
             .collect();
         let (outcomes, changes) =
             under_load(mesh, "sleep", &one, |mesh| rewrite(mesh, &all, seconds.saturating_sub(2)))?;
-        let mut cells = vec![Vec::new(), Vec::new()];
+        let (mut twos, mut cells) = (Vec::new(), Vec::new());
         for (two, streams) in others {
             let panicked = |_| anyhow!("a load's thread panicked");
             let two = two.join().map_err(panicked)??;
             let streams = streams.join().map_err(panicked)??;
             let whole = streams.iter().filter(|a| a.status == 200 && a.end == "whole").count();
             let cell = format!("{whole} of {STREAMS} whole");
-            if let [first, second] = cells.as_mut_slice() {
-                first.push(held(&two, 0, Some(0)));
-                second.push((cell.clone(), (whole < STREAMS).then_some(cell)));
-            }
+            twos.push(two);
+            cells.push((cell.clone(), (whole < STREAMS).then_some(cell)));
         }
-        let first = outcomes.iter().map(|outcome| held(outcome, 0, Some(0))).collect();
         let what = format!("HTTP/1, {changes} changes");
-        let mut rows = vec![row("churn", &what, &mesh.worlds, first)];
-        for (what, cells) in ["HTTP/2", "long streams"].into_iter().zip(cells) {
-            rows.push(row("churn", what, &mesh.worlds, cells));
-        }
-        Ok::<_, anyhow::Error>(rows)
+        let (worlds, limit) = (&mesh.worlds, (0, Some(0)));
+        Ok::<_, anyhow::Error>(vec![
+            loads("churn", &what, worlds, &outcomes, limit),
+            loads("churn", "HTTP/2", worlds, &twos, limit),
+            row("churn", "long streams", worlds, cells),
+        ])
     })?;
     mesh.change(|config| {
         drop(config.put(&[all])?);

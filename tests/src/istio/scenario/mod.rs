@@ -2,9 +2,13 @@
 
 pub mod churn;
 pub mod control;
+pub mod cost;
+pub mod dashboards;
+pub mod plaintext;
 pub mod restart;
 pub mod rotation;
 pub mod secrets;
+pub mod start;
 
 use std::path::PathBuf;
 use std::thread;
@@ -75,7 +79,7 @@ pub fn load(url: &str, per_second: u64, connections: usize, seconds: f64) -> Cal
 }
 
 /// The cell of a load that may fail so often, and lose so many connections.
-pub fn held(outcome: &Outcome, failures: u64, drained: Option<u64>) -> (String, Option<String>) {
+fn held(outcome: &Outcome, failures: u64, drained: Option<u64>) -> (String, Option<String>) {
     let cell = format!(
         "{} requests, {} failed, {} drained",
         outcome.total(),
@@ -86,6 +90,19 @@ pub fn held(outcome: &Outcome, failures: u64, drained: Option<u64>) -> (String, 
         outcome.failed() > failures || drained.is_some_and(|limit| outcome.drained > limit);
     let why = || format!("{cell}\n{}", outcome.failures.join("\n"));
     (cell.clone(), (too_many || outcome.total() == 0).then(why))
+}
+
+/// The row of a load in every world, whose pages are the failures.
+pub fn loads(
+    scenario: &str,
+    what: &str,
+    worlds: &[World],
+    outcomes: &[Outcome],
+    (failures, drained): (u64, Option<u64>),
+) -> Row {
+    let cells = outcomes.iter().map(|outcome| held(outcome, failures, drained)).collect();
+    let pages = outcomes.iter().map(|outcome| outcome.failures.clone()).collect();
+    Row { pages, ..row(scenario, what, worlds, cells) }
 }
 
 /// Polls one call in every world until the answer is as wanted; how long that took in each.

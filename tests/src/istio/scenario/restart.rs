@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{POOL, held, load, marked, pool, row, under_load};
+use super::{POOL, load, loads, marked, pool, under_load};
 use crate::istio::compare::Row;
 use crate::istio::mesh::Mesh;
 
 const SERVER: &str = "ratings-v1";
 const URL: &str = "http://pool:9080/any";
-const RATE: u64 = 500;
+const RATE: u64 = 1_000;
 const CONNECTIONS: usize = 8;
 const READY: Duration = Duration::from_secs(20);
 
@@ -48,8 +48,10 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
             }
             withdrawn.map_or(Ok(()), |before| mesh.config.restore(before))
         })?;
-        let cells = outcomes.iter().map(|outcome| held(outcome, limit, None)).collect();
-        rows.push(row("restart", what, &mesh.worlds, cells));
+        // On a machine so slow that more is in flight, no more than half of what the reference loses.
+        let of_reference = outcomes.first().map_or(0, |outcome| outcome.failed() / 2);
+        let limit = if limit > 0 { limit.max(of_reference) } else { limit };
+        rows.push(loads("restart", what, &mesh.worlds, &outcomes, (limit, None)));
         // Connections and endpoints of the next one are whole again.
         thread::sleep(Duration::from_secs(1));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{held, load, row, under_load};
+use super::{load, loads, row, under_load};
 use crate::istio::compare::Row;
 use crate::istio::mesh::Mesh;
 use crate::istio::pod::Pod;
@@ -32,7 +32,6 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
         }
         Ok(seen)
     })?;
-    let cells = outcomes.iter().map(|outcome| held(outcome, 0, Some(0))).collect();
     let counts = seen
         .iter()
         .map(|seen| {
@@ -42,7 +41,7 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
         })
         .collect();
     Ok(vec![
-        row("rotation", "requests meanwhile", &mesh.worlds, cells),
+        loads("rotation", "requests meanwhile", &mesh.worlds, &outcomes, (0, Some(0))),
         row("rotation", "certificates of the server", &mesh.worlds, counts),
     ])
 }
