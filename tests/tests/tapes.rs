@@ -83,6 +83,8 @@ mod tests {
             let found = refused(&world).await;
             let told = replay.asked().into_iter().filter(|asked| !asked.error.is_empty()).count();
             assert_eq!(told > 0, !found.is_empty(), "{name}: what is refused is told");
+            let unknown = world.stat("server.dynamic_unknown_fields").await.unwrap();
+            assert_eq!(unknown, Some(0), "{name}: istiod says nothing that we do not know");
             if sotw.contains(&&*name) {
                 let tape = Tape::read(&format!("sotw/{name}"), false).unwrap();
                 let (world, _replay) = start(tape).await;

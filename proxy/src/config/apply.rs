@@ -119,6 +119,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let environment = self.environment.clone();
         let cx = environment.cx();
         let translated = cluster::from_resource(&resource, &cx);
@@ -175,6 +176,7 @@ impl Store {
         if slot.holds(&resource) {
             slot.refused = None;
         } else {
+            self.unknown.search(&resource);
             // Which transport an endpoint gets is for its cluster to say; here it is only validated.
             let cx = self.environment.cx();
             if let Err(error) = endpoints::from_resource(&resource, &Transports::plain(), &cx) {
@@ -214,6 +216,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let environment = self.environment.clone();
         let clusters = &self.clusters;
         let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
@@ -267,6 +270,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let clusters = &self.clusters;
         let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
         let cx = self.environment.cx().with_clusters(&knows);
@@ -298,6 +302,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let cx = self.environment.cx();
         let value = match tls::secret(&resource, &cx) {
             Ok(secret) => Arc::new(secret),
@@ -337,6 +342,7 @@ impl Store {
                     return;
                 }
                 slot.refused = None;
+                self.unknown.forget(kind, name);
                 let warming = slot.warming.take();
                 let active = slot.active.take();
                 if warming.is_some() || active.is_some() {
@@ -354,6 +360,7 @@ impl Store {
                     return;
                 }
                 slot.refused = None;
+                self.unknown.forget(kind, name);
                 let warming = slot.warming.take();
                 let active = slot.active.take();
                 if warming.is_some() || active.is_some() {
@@ -369,6 +376,7 @@ impl Store {
                 let Some(slot) = self.endpoints.remove(name) else {
                     return self.give_up(ResourceType::Endpoints, name);
                 };
+                self.unknown.forget(kind, name);
                 drop(slot);
                 self.give_up(ResourceType::Endpoints, name);
             }
@@ -392,6 +400,7 @@ impl Store {
             if users.is_empty() {
                 self.services.remove(service);
                 self.endpoints.remove(service);
+                self.unknown.forget(ResourceType::Endpoints, service);
             }
         }
         version.needs.iter().for_each(|need| self.release(need));
