@@ -186,6 +186,59 @@ mod tests {
         })
     }
 
+    /// The listener of a sidecar before its application.
+    fn inbound_listener(port: u16, certs: &Certs, inbound_stats: Value) -> Value {
+        let http_filters =
+            vec![http_exchange("downstream"), grpc_stats(), stats(inbound_stats.clone()), router()];
+        let chain = |matches: &[&str], alpn: &[&str], filters: Vec<Value>| {
+            json!({
+                "filter_chain_match": {"application_protocols": matches},
+                "transport_socket": downstream_tls(certs, alpn),
+                "filters": filters,
+            })
+        };
+        let by_peers = vec![tcp_exchange(), stats(inbound_stats), tcp_proxy("bytes")];
+        let inspector =
+            "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+        json!({
+            "name": "inbound", "address": address(port), "traffic_direction": "INBOUND",
+            "listener_filters": [filter("tls", json!({"@type": inspector}))],
+            "filter_chains": [
+                chain(
+                    &["istio-http/1.0", "istio-http/1.1", "istio-h2"],
+                    &["h2", "http/1.1"],
+                    vec![tcp_exchange(), manager("app", http_filters)],
+                ),
+                chain(
+                    &["istio-peer-exchange", "istio"],
+                    &["istio-peer-exchange", "h2", "http/1.1"],
+                    by_peers,
+                ),
+            ],
+        })
+    }
+
+    /// The listeners of a sidecar before clients: its metrics as they are, of connections, and changed by the mesh.
+    fn outbound_listeners(http: u16, tcp: u16, changed: u16) -> Vec<Value> {
+        let outbound =
+            |stats: Value| vec![http_exchange("upstream"), alpn(), grpc_stats(), stats, router()];
+        let mut override_filters = outbound(stats(json!({"metrics": [
+            {"name": "requests_total", "dimensions": {"request_method": "request.method"}, "tags_to_remove": ["response_flags"]},
+            {"name": "request_bytes", "drop": true},
+        ]})));
+        override_filters.remove(2);
+        vec![
+            listener("http", http, "OUTBOUND", vec![manager("echo", outbound(stats(json!({}))))]),
+            listener(
+                "tcp",
+                tcp,
+                "OUTBOUND",
+                vec![stats(json!({"tcp_reporting_duration": "0.2s"})), tcp_proxy("echo")],
+            ),
+            listener("changed", changed, "OUTBOUND", vec![manager("echo", override_filters)]),
+        ]
+    }
+
     impl Mesh {
         async fn start(inbound_stats: Value) -> Self {
             let scratch = [(); 3].map(|()| Scratch::new().unwrap());
@@ -195,37 +248,6 @@ mod tests {
             let [inbound, http, tcp] = [(); 3].map(|()| free_port().unwrap());
             let app = upstreams.ports["UPSTREAM1"];
 
-            let http_filters = vec![
-                http_exchange("downstream"),
-                grpc_stats(),
-                stats(inbound_stats.clone()),
-                router(),
-            ];
-            let chain = |matches: &[&str], alpn: &[&str], filters: Vec<Value>| {
-                json!({
-                    "filter_chain_match": {"application_protocols": matches},
-                    "transport_socket": downstream_tls(&certs, alpn),
-                    "filters": filters,
-                })
-            };
-            let by_peers = vec![tcp_exchange(), stats(inbound_stats), tcp_proxy("bytes")];
-            let inspector = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
-            let inbound_listener = json!({
-                "name": "inbound", "address": address(inbound), "traffic_direction": "INBOUND",
-                "listener_filters": [filter("tls", json!({"@type": inspector}))],
-                "filter_chains": [
-                    chain(
-                        &["istio-http/1.0", "istio-http/1.1", "istio-h2"],
-                        &["h2", "http/1.1"],
-                        vec![tcp_exchange(), manager("app", http_filters)],
-                    ),
-                    chain(
-                        &["istio-peer-exchange", "istio"],
-                        &["istio-peer-exchange", "h2", "http/1.1"],
-                        by_peers,
-                    ),
-                ],
-            });
             let downstream =
                 json!({"use_downstream_protocol_config": {"http2_protocol_options": {}}});
             let mut protocol = downstream;
@@ -237,53 +259,23 @@ mod tests {
             let server = bootstrap(
                 "echo",
                 server_admin,
-                vec![inbound_listener],
+                vec![inbound_listener(inbound, &certs, inbound_stats)],
                 vec![
                     cluster("app", app, app_fields.clone()),
                     cluster("bytes", upstreams.ports["TCP1"], json!({})),
                 ],
             );
 
-            let outbound = |stats: Value| {
-                vec![http_exchange("upstream"), alpn(), grpc_stats(), stats, router()]
-            };
             let services = json!([{"host": "echo.default.svc.cluster.local", "name": "echo", "namespace": "default"}]);
             let mut echo = app_fields;
             echo["transport_socket"] = upstream_tls(&certs);
             echo["metadata"] = json!({"filter_metadata": {"istio": {"services": services}}});
             echo["filters"] = json!([tcp_exchange()]);
             let client_admin = free_port().unwrap();
-            let mut override_filters = outbound(stats(json!({"metrics": [
-                {"name": "requests_total", "dimensions": {"request_method": "request.method"}, "tags_to_remove": ["response_flags"]},
-                {"name": "request_bytes", "drop": true},
-            ]})));
             let changed = free_port().unwrap();
-            override_filters.remove(2);
-            let client = bootstrap(
-                "sleep",
-                client_admin,
-                vec![
-                    listener(
-                        "http",
-                        http,
-                        "OUTBOUND",
-                        vec![manager("echo", outbound(stats(json!({}))))],
-                    ),
-                    listener(
-                        "tcp",
-                        tcp,
-                        "OUTBOUND",
-                        vec![stats(json!({"tcp_reporting_duration": "0.2s"})), tcp_proxy("echo")],
-                    ),
-                    listener(
-                        "changed",
-                        changed,
-                        "OUTBOUND",
-                        vec![manager("echo", override_filters)],
-                    ),
-                ],
-                vec![cluster("echo", inbound, echo)],
-            );
+            let listeners = outbound_listeners(http, tcp, changed);
+            let client =
+                bootstrap("sleep", client_admin, listeners, vec![cluster("echo", inbound, echo)]);
             let binary = binary::built().unwrap();
             let server =
                 Proxy::start(&binary, &server, server_dir.path(), server_admin).await.unwrap();

@@ -4,6 +4,7 @@
 
 mod filters;
 mod log;
+mod mesh;
 mod pick;
 mod push;
 mod rbac;
@@ -13,6 +14,7 @@ mod stream;
 
 pub use filters::Filters;
 pub use log::LogLine;
+pub use mesh::Mesh;
 pub use pick::Hosts;
 pub use push::Pushes;
 pub use rbac::Policies;

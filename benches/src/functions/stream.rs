@@ -36,6 +36,14 @@ impl Sidecar {
         let folder = tempfile::tempdir()?;
         let bootstrap = Bootstrap { chain: Chain::Sidecar, protocol: Protocol::Http1 };
         let bootstrap = bootstrap.text(folder.path(), Ports { proxy: 1, backend: 2 });
+        Self::of(bootstrap, folder)
+    }
+
+    /// The first listener and the cluster `up` of another bootstrap.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub(super) fn of(bootstrap: String, folder: TempDir) -> Result<Self> {
         let options = Options { config_yaml: Some(bootstrap), ..Options::default() };
         let mut store = app::load(&options, 1, &Arc::new(Own::detached()))?.store;
         store.settle(true);

@@ -39,10 +39,6 @@ impl AlpnFilter {
         Step::Continue
     }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "the form of every filter"
-    )]
+    #[expect(clippy::unused_self, reason = "the form of every filter")]
     pub(super) const fn on_response(&self, _: &mut Exchange) {}
 }

@@ -11,11 +11,7 @@ use crate::telemetry::istio::IstioStats;
 #[derive(Debug)]
 pub struct IstioStatsFilter(pub Arc<IstioStats>);
 
-#[expect(
-    clippy::unused_self,
-    clippy::needless_pass_by_ref_mut,
-    reason = "the form of every filter"
-)]
+#[expect(clippy::unused_self, reason = "the form of every filter")]
 impl IstioStatsFilter {
     pub(super) const fn on_request(&self, _: &mut Exchange, _: Option<&FilterOverride>) -> Step {
         Step::Continue

@@ -80,8 +80,10 @@ impl<F: Family> Metrics<F> {
 pub struct AllSeries<F: Family> {
     registry: Arc<Registry>,
     own: Arc<Own>,
-    by_labels: Mutex<HashMap<Box<[Arc<str>]>, Arc<Series<F>>>>,
+    by_labels: Mutex<ByLabels<F>>,
 }
+
+type ByLabels<F> = HashMap<Box<[Arc<str>]>, Arc<Series<F>>>;
 
 impl<F: Family> AllSeries<F> {
     /// None yet.
