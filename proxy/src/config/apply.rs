@@ -16,7 +16,7 @@ use super::error::{At, ConfigError};
 use super::slot::{Origin, Refused, Slot, Version};
 use super::store::Store;
 use super::{endpoints, listener, route, tls};
-use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat};
+use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat, Own};
 use crate::upstream::transport::Transports;
 
 /// A resource that was refused.
@@ -62,6 +62,9 @@ impl Store {
             };
             if let Err(error) = taken {
                 tracing::warn!(%version, "{} {name} is refused: {error}", kind.noun());
+                if let Some(own) = Own::installed() {
+                    own.config_refused(kind.noun()).increment(1);
+                }
                 rejections.push(Rejection { name, error });
             }
         }
