@@ -1,6 +1,6 @@
 //! What was reached before, and whether it still is: `benches/limits.json`.
 //!
-//! Instructions differ a little from one compiler or machine to the next, so they may be [`TOLERANCE_PERCENT`] above their limit; allocations may not be above
+//! Instructions differ a little from one compiler or machine to the next, so they may be a little above their limit; allocations may not be above
 //! theirs at all. What has become cheaper is told, so that the limit can follow.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// How far above its limit a count of instructions may be.
+/// How far above its limit a count of instructions of one function may be.
 const TOLERANCE_PERCENT: u64 = 2;
+/// The same for an exchange through the whole process: how many events a worker finds at once, and how often its timers run meanwhile, is up to
+/// the machine. Two per cent were seen between two machines at rest, five on a busy one.
+const EXCHANGE_TOLERANCE_PERCENT: u64 = 8;
+/// What names of exchanges begin with.
+const EXCHANGE: &str = "exchange/";
 
 /// Counts by name.
 pub type Counts = BTreeMap<String, Count>;
@@ -54,7 +59,7 @@ pub fn violations(counts: &Counts, limits: &Counts) -> Vec<String> {
             wrong.push(format!("{name} has no limit"));
             continue;
         };
-        let most = limit.instructions + limit.instructions * TOLERANCE_PERCENT / 100;
+        let most = limit.instructions + limit.instructions * tolerance(name) / 100;
         if count.instructions > most {
             let more = above(count.instructions, limit.instructions);
             wrong.push(format!("{name} takes {} instructions, {more}", count.instructions));
@@ -83,6 +88,10 @@ pub fn table(counts: &Counts, limits: &Counts) -> String {
         let _ = writeln!(table, "{name:28} {:12} {limit:>12} {allocations:>8}", count.instructions);
     }
     table
+}
+
+fn tolerance(name: &str) -> u64 {
+    if name.starts_with(EXCHANGE) { EXCHANGE_TOLERANCE_PERCENT } else { TOLERANCE_PERCENT }
 }
 
 fn above(count: u64, limit: u64) -> String {
@@ -119,6 +128,13 @@ mod tests {
         ] {
             assert_eq!(violations(&measured, &limits), expected);
         }
+    }
+
+    #[test]
+    fn an_exchange_depends_on_the_machine_a_little_more() {
+        let limits = counts(&[("exchange/a", 1_000, Some(5))]);
+        assert!(violations(&counts(&[("exchange/a", 1_080, Some(5))]), &limits).is_empty());
+        assert_eq!(violations(&counts(&[("exchange/a", 1_081, Some(5))]), &limits).len(), 1);
     }
 
     #[test]

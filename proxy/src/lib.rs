@@ -4,6 +4,7 @@ pub mod admin;
 pub mod app;
 pub mod body;
 pub mod cli;
+pub mod clock;
 #[allow(deprecated, reason = "every field is decided about, those that are on their way out too")]
 pub mod config;
 pub mod control;

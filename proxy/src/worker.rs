@@ -15,6 +15,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::clock::InOneMoment;
 use crate::config::Snapshot;
 use crate::control;
 use crate::listener::{Accepted, ListenTask};
@@ -169,7 +170,7 @@ pub fn index() -> usize {
 /// Starts a task on this worker. A panic ends the task, and with it the connection or stream, and nothing else.
 pub fn spawn(kind: &'static str, task: impl Future<Output = ()> + 'static) {
     let _ = kind;
-    tokio::task::spawn_local(task);
+    tokio::task::spawn_local(InOneMoment::new(task));
 }
 
 /// Lends the snapshot in force: a few instructions, no reference count.

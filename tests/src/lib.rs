@@ -10,6 +10,8 @@ pub mod binary;
 pub mod certs;
 pub mod child;
 pub mod client;
+#[allow(clippy::indexing_slicing, reason = "what a JSON value does not hold is null")]
+pub mod control;
 pub mod generate;
 pub mod load;
 pub mod parity;

@@ -70,21 +70,44 @@ impl Proxy {
         admin_port: u16,
         flags: &[&str],
     ) -> Result<Self> {
+        let mut proxy = Self::launch(binary, bootstrap, dir, admin_port, flags)?;
+        proxy.ready().await?;
+        Ok(proxy)
+    }
+
+    /// As [`Proxy::start_with`], without waiting.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(
+        binary: &Path,
+        bootstrap: &Value,
+        dir: &Path,
+        admin_port: u16,
+        flags: &[&str],
+    ) -> Result<Self> {
         let config = dir.join("bootstrap.json");
         fs::write(&config, serde_json::to_vec_pretty(bootstrap)?)?;
         let process = Process::start(binary, &arguments(&config, flags), dir.join("proxy.log"))?;
-        let mut proxy = Self { process, admin: Admin { port: admin_port } };
+        Ok(Self { process, admin: Admin { port: admin_port } })
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// When it exits or is not ready in time: the text ends with the last lines of its log.
+    pub async fn ready(&mut self) -> Result<()> {
         let limit = Instant::now() + START_LIMIT;
-        while !proxy.admin.is_ready().await {
-            if let Some(status) = proxy.process.ended() {
-                return Err(Ended { status, output: proxy.process.last_output(4) }.into());
+        while !self.admin.is_ready().await {
+            if let Some(status) = self.process.ended() {
+                return Err(Ended { status, output: self.process.last_output(4) }.into());
             }
             if Instant::now() > limit {
-                bail!("not ready after {START_LIMIT:?}:\n{}", proxy.process.last_output(4));
+                bail!("not ready after {START_LIMIT:?}:\n{}", self.process.last_output(4));
             }
             sleep(Duration::from_millis(20)).await;
         }
-        Ok(proxy)
+        Ok(())
     }
 
     pub fn last_output(&self, lines: usize) -> String {

@@ -18,8 +18,8 @@ use super::row::Row;
 use super::usage::{cpu_time, pss_kib};
 
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Between listening and being idle.
-const SETTLE: Duration = Duration::from_millis(300);
+/// Between listening and being idle: what only the start needed is given back by then.
+const SETTLE: Duration = Duration::from_secs(2);
 /// A round whose rate is further from the wanted one is thrown away.
 const OFF: f64 = 0.02;
 /// How often a round is tried before the row says that the rate cannot be had.

@@ -97,6 +97,12 @@ impl Headers {
         self.lines.push(line);
     }
 
+    /// Adds a line whose name is in lower case and whose id the codec has looked up.
+    pub fn append_decoded(&mut self, id: Id, name: &[u8], value: &[u8]) {
+        let line = Line { name: self.store(name), value: self.store(value), id };
+        self.lines.push(line);
+    }
+
     /// Adds a line of a known name at the end.
     pub fn append_id(&mut self, id: Id, value: &[u8]) {
         let line = Line { name: self.store(id.as_str().as_bytes()), value: self.store(value), id };

@@ -46,7 +46,7 @@ fn reply(server: &Server, request: &Request, is_prometheus: bool) -> Reply {
         Err(error) => return Reply::text(400, error.to_string()),
     };
     let registry = {
-        let control = server.control.borrow();
+        let mut control = server.control.borrow_mut();
         control.refresh_gauges();
         control.environment.registry.clone()
     };

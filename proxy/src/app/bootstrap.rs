@@ -12,6 +12,7 @@ use crate::cli::Options;
 use crate::config::bootstrap::Bootstrap;
 use crate::config::{self, At, ConfigError, Cx, Environment, Ignored, Store};
 use crate::telemetry::metrics::{Registry, StatsSpec, StatsSpecError};
+use crate::tls::SecretCells;
 
 /// A bootstrap that is valid.
 pub struct Loaded {
@@ -127,7 +128,7 @@ pub fn translate(
 
     let registry = Registry::new(bootstrap.stats.clone(), workers).map_err(refused)?;
     let runtime = std::mem::take(&mut bootstrap.runtime);
-    let environment = Arc::new(Environment { registry, runtime });
+    let environment = Arc::new(Environment { registry, runtime, secrets: SecretCells::default() });
     let mut store = Store::new(environment, Arc::default());
     for (field, resources) in [
         ("clusters", static_resources(ResourceType::Cluster, &bootstrap.clusters, |c| &c.name)),
@@ -140,6 +141,21 @@ pub fn translate(
                 |Ignored { path, reason }| Ignored { path: format!("{root}.{path}"), reason };
             ignored.extend(without_effect.into_iter().map(placed));
         }
+    }
+    if let Some((secret, cluster)) = store.first_unknown_server() {
+        return Err(At::root("static_resources").error(format_args!(
+            "secret {secret}: its server {cluster} is no cluster of the bootstrap, or one that is discovered"
+        )));
+    }
+    if let Some(server) = &bootstrap.dynamic.ads
+        && !store.is_of_bootstrap(&server.cluster)
+    {
+        let at = At::root("dynamic_resources");
+        let at = at.field("ads_config");
+        return Err(at.error(format_args!(
+            "{} is no cluster of the bootstrap, or one that is discovered",
+            server.cluster
+        )));
     }
     Ok(Loaded { bootstrap, store, original, ignored, unknown: Vec::new() })
 }

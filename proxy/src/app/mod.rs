@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::cli::{self, Command, Mode, Options, Parsed};
+use crate::clock;
 use crate::config::LogFormat;
 use crate::control::{self, Control};
 use crate::lifecycle::Lifecycle;
@@ -136,6 +137,7 @@ async fn run(
     let snapshot = store.snapshot.clone();
     let (to_control, mailbox) = mpsc::channel(control::MAILBOX);
     let shared = Arc::new(Shared::new(snapshot, to_control));
+    clock::start().map_err(system("the clock's thread"))?;
     start_workers(&shared, workers)?;
 
     let drain = Arc::default();
@@ -144,7 +146,14 @@ async fn run(
         .map(|most| Bulkhead::new(u32::try_from(most).unwrap_or(u32::MAX)));
     let listeners = ListenerManager::new(shared.clone(), drain, limit);
     let lifecycle = Rc::new(Lifecycle::default());
-    let control = Control::new(shared, store, listeners, bootstrap.dynamic, lifecycle);
+    let control = Control::new(
+        shared,
+        store,
+        listeners,
+        bootstrap.dynamic,
+        bootstrap.node.clone(),
+        lifecycle,
+    );
     let mut fatal = control.borrow().fatal();
 
     let quit = admin::Quit::default();

@@ -15,7 +15,7 @@ use super::cx::{Ignored, Need};
 use super::error::{At, ConfigError};
 use super::slot::{Origin, Refused, Slot, Version};
 use super::store::Store;
-use super::{endpoints, listener, route};
+use super::{endpoints, listener, route, tls};
 use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat};
 use crate::upstream::transport::Transports;
 
@@ -101,10 +101,7 @@ impl Store {
             ResourceType::Endpoints => self.take_endpoints(resource)?,
             ResourceType::Listener => self.take_listener(resource, Origin::Dynamic)?,
             ResourceType::Routes => self.take_routes(resource)?,
-            ResourceType::Secret => {
-                let reason = "secrets by discovery are not supported".into();
-                return Err(ConfigError { path: String::new(), reason });
-            }
+            ResourceType::Secret => self.take_secret(resource)?,
         };
         for Ignored { path, reason } in ignored {
             tracing::debug!("{} {name}: {path} has no effect: {reason}", kind.noun());
@@ -121,7 +118,12 @@ impl Store {
         }
         let environment = self.environment.clone();
         let cx = environment.cx();
-        let spec = match cluster::from_resource(&resource, &cx) {
+        let translated = cluster::from_resource(&resource, &cx);
+        let secrets = cx.take_needs();
+        let translated =
+            translated.and_then(|spec| self.check_servers(origin, &secrets).map(|()| spec));
+        let slot = self.clusters.entry(name.clone()).or_insert_with(|| Slot::new(origin));
+        let spec = match translated {
             Ok(spec) => spec,
             Err(error) => return Err(refuse(slot, resource, error)),
         };
@@ -132,15 +134,16 @@ impl Store {
             ClusterManagerStat::cluster_modified
         };
         self.cluster_stats.inc(stat);
-        let needs = match &spec.discovery {
-            Discovery::Eds { service_name, from } => vec![Need {
+        let mut needs = secrets;
+        match &spec.discovery {
+            Discovery::Eds { service_name, from } => needs.push(Need {
                 kind: ResourceType::Endpoints,
                 name: service_name.clone(),
                 from: from.clone(),
                 stats_prefix: spec.stats_prefix(),
-            }],
-            Discovery::Static(_) | Discovery::Dns(_) => Vec::new(),
-        };
+            }),
+            Discovery::Static(_) | Discovery::Dns(_) => {}
+        }
         let bytes = (origin == Origin::Dynamic).then(|| resource.clone());
         let value = ClusterHandle::new(spec, bytes, &environment);
         let old = slot.warming.take();
@@ -211,7 +214,12 @@ impl Store {
         let clusters = &self.clusters;
         let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
         let cx = environment.cx().with_clusters(&knows);
-        let listener = match listener::from_resource(&resource, &cx) {
+        let translated = listener::from_resource(&resource, &cx);
+        let needs = cx.take_needs();
+        let translated =
+            translated.and_then(|listener| self.check_servers(origin, &needs).map(|()| listener));
+        let slot = self.listeners.entry(name.clone()).or_insert_with(|| Slot::new(origin));
+        let mut listener = match translated {
             Ok(listener) => listener,
             Err(error) => {
                 self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
@@ -225,7 +233,16 @@ impl Store {
             ListenerManagerStat::listener_modified
         };
         self.listener_stats.inc(stat);
-        let needs = cx.take_needs();
+        if let Some(held) = &slot.active
+            && listener::keep_chains(
+                &mut listener,
+                &resource.body,
+                &held.value,
+                &held.resource.body,
+            )
+        {
+            self.listener_stats.inc(ListenerManagerStat::listener_in_place_updated);
+        }
         let old = slot.warming.replace(Version {
             resource,
             since: SystemTime::now(),
@@ -241,7 +258,7 @@ impl Store {
 
     fn take_routes(&mut self, resource: Resource) -> Taken {
         let name = resource.name.clone();
-        if !self.needs.contains_key(&(ResourceType::Routes, name.clone())) {
+        if !self.is_needed(ResourceType::Routes, &name) {
             return Ok(Vec::new());
         }
         let slot = self.routes.entry(name.clone()).or_insert(Slot::new(Origin::Dynamic));
@@ -267,6 +284,47 @@ impl Store {
         let ignored = cx.take_ignored();
         self.pending.routes.insert(name);
         Ok(ignored)
+    }
+
+    fn take_secret(&mut self, resource: Resource) -> Taken {
+        let name = resource.name.clone();
+        if !self.is_needed(ResourceType::Secret, &name) {
+            return Ok(Vec::new());
+        }
+        let slot = self.secrets.entry(name.clone()).or_insert(Slot::new(Origin::Dynamic));
+        if slot.holds(&resource) {
+            slot.refused = None;
+            return Ok(Vec::new());
+        }
+        let cx = self.environment.cx();
+        let value = match tls::secret(&resource, &cx) {
+            Ok(secret) => Arc::new(secret),
+            Err(error) => return Err(refuse(slot, resource, error)),
+        };
+        slot.refused = None;
+        let since = SystemTime::now();
+        let is_first = slot.active.is_none();
+        slot.active = Some(Version { resource, since, value: value.clone(), needs: Vec::new() });
+        let ignored = cx.take_ignored();
+        self.environment.secrets.set(&name, Some(value));
+        if is_first {
+            self.touch_users(ResourceType::Secret, &name);
+        }
+        Ok(ignored)
+    }
+
+    /// A resource of a control plane may only name servers that were there before.
+    fn check_servers(&self, origin: Origin, needs: &[Need]) -> Result<(), ConfigError> {
+        match self.unknown_server(needs) {
+            Some(need) if origin == Origin::Dynamic => {
+                let reason = format!(
+                    "secret {}: its server is no cluster of the bootstrap whose hosts are known without a control plane",
+                    need.name
+                );
+                Err(ConfigError { path: String::new(), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remove(&mut self, kind: ResourceType, name: &Arc<str>) {
@@ -311,7 +369,9 @@ impl Store {
             ResourceType::Routes => {
                 // Requests keep the routes that they have: they go when nothing needs them.
             }
-            ResourceType::Secret => {}
+            ResourceType::Secret => {
+                // So is a secret: it goes when nobody names it. (envoy: `SdsApi::onConfigUpdate`)
+            }
         }
     }
 
@@ -346,32 +406,6 @@ impl Store {
 
     pub(super) fn version_of(&self, kind: ResourceType) -> &str {
         self.versions.get(&kind).map_or("", |version| version)
-    }
-
-    fn hold(&mut self, need: Need) {
-        let held = self.needs.entry((need.kind, need.name.clone())).or_default();
-        match held.iter_mut().find(|(held, _)| *held == need) {
-            Some((_, count)) => *count += 1,
-            None => held.push((need, 1)),
-        }
-    }
-
-    pub(super) fn release(&mut self, need: &Need) {
-        let key = (need.kind, need.name.clone());
-        let Some(held) = self.needs.get_mut(&key) else { return };
-        for (_, count) in held.iter_mut().filter(|(held, _)| held == need) {
-            *count -= 1;
-        }
-        held.retain(|(_, count)| *count > 0);
-        if !held.is_empty() {
-            return;
-        }
-        self.needs.remove(&key);
-        self.given_up.remove(&key);
-        if need.kind == ResourceType::Routes {
-            self.routes.remove(&need.name);
-            self.pending.routes.insert(need.name.clone());
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::error::At;
 use super::runtime::{self, Runtime};
 use super::source::ConfigSource;
 use crate::telemetry::metrics::Registry;
+use crate::tls::{SecretCell, SecretCells};
 
 /// The surroundings of a translation.
 pub struct Cx<'a> {
@@ -17,6 +18,8 @@ pub struct Cx<'a> {
     /// Values that the bootstrap's runtime layers set.
     pub runtime: &'a Runtime,
     clusters: Option<&'a dyn Fn(&str) -> bool>,
+    secrets: Option<&'a SecretCells>,
+    scope: RefCell<String>,
     ignored: RefCell<Vec<Ignored>>,
     needs: RefCell<Vec<Need>>,
 }
@@ -51,6 +54,8 @@ impl<'a> Cx<'a> {
             registry,
             runtime: &runtime::EMPTY,
             clusters: None,
+            secrets: None,
+            scope: RefCell::new(String::new()),
             ignored: RefCell::new(Vec::new()),
             needs: RefCell::new(Vec::new()),
         }
@@ -68,6 +73,33 @@ impl<'a> Cx<'a> {
     pub const fn with_clusters(mut self, knows: &'a dyn Fn(&str) -> bool) -> Self {
         self.clusters = Some(knows);
         self
+    }
+
+    /// The same with the places of secrets.
+    #[must_use]
+    pub const fn with_secrets(mut self, secrets: &'a SecretCells) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
+    /// The place of the secret of this name; nobody fills it if there are no places.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Arc<SecretCell> {
+        match self.secrets {
+            Some(secrets) => secrets.cell(name),
+            None => Arc::new(SecretCell::new(name.into())),
+        }
+    }
+
+    /// What is translated now counts in this scope, which ends in a dot.
+    pub fn set_scope(&self, scope: &str) {
+        scope.clone_into(&mut self.scope.borrow_mut());
+    }
+
+    /// The scope of counters, followed by `part`.
+    #[must_use]
+    pub fn scope(&self, part: &str) -> String {
+        format!("{}{part}", self.scope.borrow())
     }
 
     /// True if there is a cluster of this name, or nobody has said which there are.

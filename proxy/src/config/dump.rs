@@ -14,9 +14,10 @@ use outrigger_xds_api::envoy::admin::v3::listeners_config_dump::{
 use outrigger_xds_api::envoy::admin::v3::routes_config_dump::{
     DynamicRouteConfig, StaticRouteConfig,
 };
+use outrigger_xds_api::envoy::admin::v3::secrets_config_dump::DynamicSecret;
 use outrigger_xds_api::envoy::admin::v3::{
     BootstrapConfigDump, ClustersConfigDump, EndpointsConfigDump, ListenersConfigDump,
-    RoutesConfigDump, UpdateFailureState,
+    RoutesConfigDump, SecretsConfigDump, UpdateFailureState,
 };
 use outrigger_xds_api::envoy::config::bootstrap::v3::Bootstrap;
 use outrigger_xds_api::envoy::config::cluster::v3::Cluster;
@@ -77,7 +78,7 @@ impl Store {
         parts.push(show(any::encode(&self.dump_listeners(query))));
         parts.push(json!({ "@type": "type.googleapis.com/envoy.admin.v3.ScopedRoutesConfigDump" }));
         parts.push(show(any::encode(&self.dump_routes(query))));
-        parts.push(json!({ "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump" }));
+        parts.push(show(any::encode(&self.dump_secrets(query))));
         parts
     }
 
@@ -198,6 +199,30 @@ impl Store {
                 error_state: slot.refused.as_ref().map(refused),
                 client_status: 0,
             });
+        }
+        dump
+    }
+}
+
+impl Store {
+    /// Secrets that are there, and those that are waited for.
+    fn dump_secrets(&self, query: &DumpQuery) -> SecretsConfigDump {
+        let mut dump = SecretsConfigDump::default();
+        for name in self.needed(ResourceType::Secret).filter(|name| query.accepts(name)) {
+            let slot = self.secrets.get(name);
+            let active = slot.and_then(|slot| slot.active.as_ref());
+            let secret = DynamicSecret {
+                name: name.to_string(),
+                version_info: active.map(|v| v.resource.version.to_string()).unwrap_or_default(),
+                last_updated: active.map(|version| timestamp(version.since)),
+                secret: active.map(|version| original(&version.resource)),
+                error_state: slot.and_then(|slot| slot.refused.as_ref()).map(refused),
+                client_status: 0,
+            };
+            match active {
+                Some(_) => dump.dynamic_active_secrets.push(secret),
+                None => dump.dynamic_warming_secrets.push(secret),
+            }
         }
         dump
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cx::Cx;
 use super::runtime::Runtime;
 use crate::telemetry::metrics::Registry;
+use crate::tls::SecretCells;
 
 /// See the module.
 pub struct Environment {
@@ -12,12 +13,14 @@ pub struct Environment {
     pub registry: Arc<Registry>,
     /// Runtime values.
     pub runtime: Runtime,
+    /// The places of secrets.
+    pub secrets: SecretCells,
 }
 
 impl Environment {
     /// The surroundings of one translation.
     #[must_use]
     pub const fn cx(&self) -> Cx<'_> {
-        Cx::new(&self.registry).with_runtime(&self.runtime)
+        Cx::new(&self.registry).with_runtime(&self.runtime).with_secrets(&self.secrets)
     }
 }

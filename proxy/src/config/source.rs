@@ -1,7 +1,11 @@
 //! Where a resource is subscribed to. (envoy: config.core.v3.ConfigSource)
+//!
+//! The aggregated stream, a file, or for secrets a stream of their own, as Istio's agent serves them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_xds::Mode;
 use outrigger_xds::source::filesystem::WatchedFile;
 use outrigger_xds_api::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use outrigger_xds_api::envoy::config::core::v3::{
@@ -12,6 +16,7 @@ use super::common::{Translated, enumeration, non_empty, required, timeout};
 use super::cx::Cx;
 use super::error::At;
 use super::fields::fields;
+use super::management_server::{ManagementServer, management_server};
 
 /// (envoy: ConfigSource.initial_fetch_timeout)
 const INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -23,6 +28,8 @@ pub enum Source {
     Ads,
     /// A file.
     File(WatchedFile),
+    /// A stream of its own.
+    Server(Arc<ManagementServer>),
 }
 
 /// A source, and how long it is waited for.
@@ -34,8 +41,23 @@ pub struct ConfigSource {
     pub initial_fetch_timeout: Option<Duration>,
 }
 
-/// Translates a source.
+/// Translates a source of anything but secrets.
 pub(super) fn config_source(
+    message: Message,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<ConfigSource> {
+    let source = secret_source(message, at, cx)?;
+    match source.source {
+        Source::Server(_) => Err(at
+            .field("api_config_source")
+            .unsupported("a stream of its own for other than secrets")),
+        Source::Ads | Source::File(_) => Ok(source),
+    }
+}
+
+/// Translates a source of secrets.
+pub(super) fn secret_source(
     message: Message,
     at: &At<'_>,
     cx: &Cx<'_>,
@@ -59,8 +81,13 @@ pub(super) fn config_source(
         ConfigSourceSpecifier::PathConfigSource(message) => {
             Source::File(file(message, &at.field("path_config_source"), cx)?)
         }
-        ConfigSourceSpecifier::ApiConfigSource(_) => {
-            return Err(at.field("api_config_source").unsupported("a stream of its own"));
+        ConfigSourceSpecifier::ApiConfigSource(message) => {
+            let at = at.field("api_config_source");
+            let server = management_server(message, &at, cx)?;
+            if server.mode != Mode::Sotw {
+                return Err(at.field("api_type").unsupported("a delta stream of its own"));
+            }
+            Source::Server(Arc::new(server))
         }
         ConfigSourceSpecifier::Self_(_) => {
             return Err(at.field("self").unsupported("the source that the resource came from"));

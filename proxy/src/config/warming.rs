@@ -3,13 +3,14 @@
 //! A cluster waits for its endpoints, a listener for its routes; the versions that they replace serve until then. What stays the same stays the same
 //! object, and everything that changed is published at once, as the next snapshot.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_xds::ResourceType;
 
 use super::cluster_handle::ClusterHandle;
-use super::slot::Version;
+use super::cx::Need;
+use super::slot::{Slot, Version};
 use super::store::{Pending, Store};
 use crate::listener::Listener;
 use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat};
@@ -44,7 +45,7 @@ impl Store {
                 None => next.routes.remove(&name),
             };
             // Listeners may have waited for it.
-            self.pending.listeners.extend(self.listeners_that_need(&name));
+            self.touch_users(ResourceType::Routes, &name);
         }
         let mut waiting = std::mem::take(&mut self.pending.listeners);
         waiting.extend(listeners);
@@ -77,8 +78,9 @@ impl Store {
         next: &mut Option<super::Snapshot>,
         retired: &mut Vec<Version<ClusterHandle>>,
     ) {
+        let warming = self.clusters.get(name).and_then(|slot| slot.warming.as_ref());
+        let is_warm = warming.is_some_and(|v| v.value.is_warm() && self.has_all(&v.needs));
         let Some(slot) = self.clusters.get_mut(name) else { return };
-        let is_warm = slot.warming.as_ref().is_some_and(|version| version.value.is_warm());
         if !is_warm && !slot.is_vacant() {
             return;
         }
@@ -111,7 +113,7 @@ impl Store {
             .listeners
             .get(name)
             .and_then(|slot| slot.warming.as_ref())
-            .is_some_and(|version| self.is_ready(version));
+            .is_some_and(|version| self.has_all(&version.needs));
         let Some(slot) = self.listeners.get_mut(name) else { return };
         if slot.is_vacant() {
             if slot.refused.is_none() {
@@ -130,26 +132,15 @@ impl Store {
         }
     }
 
-    fn is_ready(&self, version: &Version<Listener>) -> bool {
-        version.needs.iter().all(|need| {
-            let is_there = match need.kind {
-                ResourceType::Routes => {
-                    self.routes.get(&need.name).is_some_and(|slot| slot.active.is_some())
-                }
-                _ => true,
-            };
-            is_there || self.given_up.contains(&(need.kind, need.name.clone()))
-        })
-    }
-
-    fn listeners_that_need(&self, routes: &Arc<str>) -> HashSet<Arc<str>> {
-        let needs = |version: &Version<Listener>| {
-            version.needs.iter().any(|n| n.kind == ResourceType::Routes && n.name == *routes)
-        };
-        let waiting = |(name, slot): (&Arc<str>, &super::slot::Slot<Listener>)| {
-            slot.warming.as_ref().is_some_and(needs).then(|| name.clone())
-        };
-        self.listeners.iter().filter_map(waiting).collect()
+    /// Looks at what waits for this resource when things settle next.
+    pub(super) fn touch_users(&mut self, kind: ResourceType, name: &Arc<str>) {
+        let is_it = |need: &Need| need.kind == kind && need.name == *name;
+        let listeners = waiting(&self.listeners, &is_it);
+        self.pending.listeners.extend(listeners);
+        if kind == ResourceType::Secret {
+            let clusters = waiting(&self.clusters, &is_it);
+            self.pending.clusters.extend(clusters);
+        }
     }
 
     /// What waits for this resource goes on without it. (envoy: initial_fetch_timeout)
@@ -165,10 +156,8 @@ impl Store {
                     self.pending.clusters.insert(user);
                 }
             }
-            ResourceType::Routes => {
-                self.pending.listeners.extend(self.listeners_that_need(name));
-            }
-            ResourceType::Cluster | ResourceType::Listener | ResourceType::Secret => {}
+            ResourceType::Routes | ResourceType::Secret => self.touch_users(kind, name),
+            ResourceType::Cluster | ResourceType::Listener => {}
         }
     }
 
@@ -182,17 +171,17 @@ impl Store {
     #[must_use]
     pub fn is_warming_listeners(&self) -> bool {
         let mut waiting = self.listeners.values().filter_map(|slot| slot.warming.as_ref());
-        waiting.any(|version| !self.is_ready(version))
+        waiting.any(|version| !self.has_all(&version.needs))
     }
 
     fn count(&self) {
-        let count = |is: &dyn Fn(&super::slot::Slot<ClusterHandle>) -> bool| {
+        let count = |is: &dyn Fn(&Slot<ClusterHandle>) -> bool| {
             self.clusters.values().filter(|slot| is(slot)).count() as u64
         };
         let stats = &self.cluster_stats;
         stats.set(ClusterManagerStat::active_clusters, count(&|slot| slot.active.is_some()));
         stats.set(ClusterManagerStat::warming_clusters, count(&|slot| slot.warming.is_some()));
-        let count = |is: &dyn Fn(&super::slot::Slot<Listener>) -> bool| {
+        let count = |is: &dyn Fn(&Slot<Listener>) -> bool| {
             self.listeners.values().filter(|slot| is(slot)).count() as u64
         };
         let stats = &self.listener_stats;
@@ -203,4 +192,10 @@ impl Store {
             count(&|slot| slot.warming.is_some()),
         );
     }
+}
+
+/// The names of those that wait and need such a resource.
+fn waiting<T>(slots: &BTreeMap<Arc<str>, Slot<T>>, is_it: &dyn Fn(&Need) -> bool) -> Vec<Arc<str>> {
+    let waits = |slot: &Slot<T>| slot.warming.as_ref().is_some_and(|v| v.needs.iter().any(is_it));
+    slots.iter().filter(|(_, slot)| waits(slot)).map(|(name, _)| name.clone()).collect()
 }

@@ -12,18 +12,18 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use outrigger_xds::{ResourceType, Update};
 use tokio::sync::{mpsc, watch};
 
 pub use startup::Stage;
 
-use crate::config::{ClusterHandle, DynamicResources, Environment, Rejection, Slot, Store};
+use crate::config::bootstrap::Node;
+use crate::config::{ClusterHandle, DynamicResources, Environment, Slot, Store};
 use crate::lifecycle::{Lifecycle, ServerState};
 use crate::listener::drain::Phase;
 use crate::listener::{BindError, ListenerManager, ServerTransport};
 use crate::telemetry::memory::Memory;
 use crate::telemetry::metrics::{
-    ListenerManagerStat, ListenerManagerStats, ServerStat, ServerStats,
+    ListenerManagerStat, ListenerManagerStats, ServerStat, ServerStats, SubscriptionStats,
 };
 use crate::tls::InUse;
 use crate::upstream::dns;
@@ -63,8 +63,11 @@ pub struct Control {
     /// Listeners that are bound.
     pub listeners: ListenerManager,
     dynamic: DynamicResources,
+    node: Node,
     stage: Stage,
     subscriptions: Subscriptions,
+    /// Counters of what is subscribed to as a whole: they are there from the first second, and agents look at them.
+    _wildcards: [SubscriptionStats; 2],
     resolver: dns::Resolver,
     listener_stats: ListenerManagerStats,
     server_stats: ServerStats,
@@ -84,9 +87,12 @@ impl Control {
         store: Store,
         listeners: ListenerManager,
         dynamic: DynamicResources,
+        node: Node,
         lifecycle: Rc<Lifecycle>,
     ) -> ControlHandle {
         let environment = store.environment().clone();
+        let wildcards = ["cluster_manager.cds.", "listener_manager.lds."]
+            .map(|scope| environment.registry.stats(scope));
         let listener_stats = environment.registry.stats("listener_manager.");
         let server_stats: ServerStats = environment.registry.stats("server.");
         server_stats.set(ServerStat::concurrency, shared.workers().len() as u64);
@@ -98,8 +104,10 @@ impl Control {
                 store,
                 listeners,
                 dynamic,
+                node,
                 stage: Stage::Primary,
                 subscriptions: Subscriptions::default(),
+                _wildcards: wildcards,
                 resolver: dns::Resolver::default(),
                 listener_stats,
                 server_stats,
@@ -113,19 +121,6 @@ impl Control {
     #[must_use]
     pub fn fatal(&self) -> watch::Receiver<Option<Arc<BindError>>> {
         self.fatal.subscribe()
-    }
-
-    /// Takes an update in, and brings into force what is complete. Returns what was refused.
-    pub fn update(&mut self, update: Update) -> Vec<Rejection> {
-        let rejections = self.store.apply(update);
-        self.settle();
-        rejections
-    }
-
-    /// What waits for this resource goes on without it.
-    pub fn give_up(&mut self, kind: ResourceType, name: &Arc<str>) {
-        self.store.give_up(kind, name);
-        self.settle();
     }
 
     /// A cluster has learned its hosts.
@@ -148,6 +143,7 @@ impl Control {
                 self.open(listener);
             }
             self.subscribe();
+            self.release_clusters();
             if !self.advance() {
                 return;
             }
@@ -180,7 +176,8 @@ impl Control {
         let chains = listeners.flat_map(|version| version.value.all_chains());
         let servers = chains.filter_map(|chain| match &chain.transport {
             ServerTransport::Tls(tls) => Some(tls.in_use().clone()),
-            ServerTransport::Plain | ServerTransport::Missing(_) => None,
+            ServerTransport::Discovered(tls) => tls.in_use(),
+            ServerTransport::Plain => None,
         });
         let clusters = self.store.clusters.values().filter_map(|slot| slot.active.as_ref());
         let built = clusters.filter_map(|version| version.value.built());
@@ -189,7 +186,8 @@ impl Control {
     }
 
     /// Brings gauges up to date that nobody keeps while there is no reader.
-    pub fn refresh_gauges(&self) {
+    pub fn refresh_gauges(&mut self) {
+        self.publish_subscriptions();
         let built = self.store.clusters.values().flat_map(Slot::versions);
         for cluster in built.filter_map(|version| version.value.built()) {
             cluster.publish_gauges();

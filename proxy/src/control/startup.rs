@@ -6,6 +6,7 @@ use outrigger_xds::ResourceType;
 use super::Control;
 use crate::config::ConfigSource;
 use crate::lifecycle::ServerState;
+use crate::telemetry::memory;
 use crate::telemetry::metrics::ListenerManagerStat;
 
 /// How far the start has come.
@@ -67,6 +68,7 @@ impl Control {
                 self.lifecycle.set_state(ServerState::Live);
                 self.listener_stats.set(ListenerManagerStat::workers_started, 1);
                 tracing::info!("all dependencies initialized: listeners open");
+                tokio::task::spawn_local(memory::release_after_start());
             }
         }
         true

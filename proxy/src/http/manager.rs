@@ -1,6 +1,6 @@
 //! The HTTP connection manager of a filter chain, compiled. (envoy: HttpConnectionManager)
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use outrigger_policy::timeout::RouterOptions;
@@ -11,7 +11,7 @@ use super::path::PathRules;
 use super::route::RouteTable;
 use super::tracing::Tracing;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::metrics::{HttpStats, ListenerHttpStats, RouterStats};
+use crate::telemetry::metrics::{Http2Stats, HttpStats, ListenerHttpStats, Registry, RouterStats};
 
 /// Which HTTP a connection speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +120,31 @@ pub struct Http1Options {
     pub enable_trailers: bool,
 }
 
+/// What codecs count for the whole process, from its first use on.
+pub struct CodecStats {
+    registry: Arc<Registry>,
+    http2: OnceLock<Http2Stats>,
+}
+
+impl CodecStats {
+    /// Nothing was used yet.
+    #[must_use]
+    pub const fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, http2: OnceLock::new() }
+    }
+
+    /// Those of HTTP/2.
+    pub fn http2(&self) -> &Http2Stats {
+        self.http2.get_or_init(|| self.registry.stats("http2."))
+    }
+}
+
+impl std::fmt::Debug for CodecStats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CodecStats").finish()
+    }
+}
+
 /// A connection manager.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of Envoy's message")]
@@ -132,6 +157,8 @@ pub struct HttpConnectionManager {
     pub router_stats: RouterStats,
     /// Counters of `listener.<address>.http.<stat_prefix>.`.
     pub listener_stats: ListenerHttpStats,
+    /// Counters of `http2.`, from the first connection on.
+    pub codec_stats: CodecStats,
     /// The routes.
     pub routes: RouteSource,
     /// The HTTP filters of routes that override none.

@@ -11,6 +11,7 @@ use outrigger_policy::head::ResponseHead;
 use tokio::time::Instant;
 
 use super::timer::{Slot, StreamTimer};
+use crate::clock;
 
 /// The state of one stream's progress.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ impl Progress {
     /// The route may have an idle timeout of its own.
     pub fn set_idle_timeout(&self, timeout: Option<Duration>) {
         self.idle_timeout.set(timeout);
-        self.timer.set(Slot::Idle, timeout.map(|timeout| Instant::now() + timeout));
+        self.timer.set(Slot::Idle, timeout.map(|timeout| clock::now() + timeout));
     }
 
     /// The route's timeout; it runs from the end of the request.
@@ -61,7 +62,7 @@ impl Progress {
     /// The request is complete.
     pub fn on_request_end(&self) {
         if self.request_end.get().is_none() {
-            let now = Instant::now();
+            let now = clock::now();
             self.request_end.set(Some(now));
             self.timer.set(Slot::Route, self.route_timeout.get().map(|timeout| now + timeout));
             self.timer.set(Slot::Request, None);
@@ -132,7 +133,7 @@ impl Progress {
 
     /// Sets a deadline from now, or clears it.
     pub fn set_after(&self, slot: Slot, timeout: Option<Duration>) {
-        self.timer.set(slot, timeout.map(|timeout| Instant::now() + timeout));
+        self.timer.set(slot, timeout.map(|timeout| clock::now() + timeout));
     }
 
     /// Ready once a deadline has passed.

@@ -25,17 +25,24 @@ pub fn random() -> [u8; LENGTH] {
     let mut bits = rand::random::<u128>();
     bits = bits & !(0xf << 76) | 4 << 76;
     bits = bits & !(0x3 << 62) | 0x2 << 62;
+    // Where the digits of each byte stand.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let mut text = [b'-'; LENGTH];
-    let mut places = text.iter_mut();
-    for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            places.next();
-        }
-        for (digit, place) in [byte >> 4, byte & 0xf].into_iter().zip(places.by_ref()) {
-            *place = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
+    for (byte, place) in bits.to_be_bytes().into_iter().zip(PLACES) {
+        if let Some(digits) = text.get_mut(place..place + 2) {
+            digits.copy_from_slice(&hex(byte));
         }
     }
     text
+}
+
+/// Two digits, lower case.
+const fn hex(byte: u8) -> [u8; 2] {
+    const fn digit(nibble: u8) -> u8 {
+        // Without a branch: ten and more skip what lies between '9' and 'a'.
+        b'0' + nibble + ((nibble + 6) >> 4) * (b'a' - b'9' - 1)
+    }
+    [digit(byte >> 4), digit(byte & 0xf)]
 }
 
 /// Why the request with this id is traced; `None` if the id is no UUID.

@@ -6,9 +6,11 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep};
+
+use crate::clock;
 
 /// What a deadline is for. Each has one place in a [`StreamTimer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ struct Inner {
     deadlines: [Option<Instant>; SLOTS],
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Option<Instant>,
+    /// Whom the sleep wakes.
+    waker: Option<Waker>,
 }
 
 impl StreamTimer {
@@ -72,7 +76,7 @@ impl StreamTimer {
         if inner.armed.is_some_and(|armed| armed <= deadline) && inner.poll_sleep(cx).is_pending() {
             return Poll::Pending;
         }
-        let now = Instant::now();
+        let now = clock::now();
         if now >= deadline {
             return Poll::Ready(());
         }
@@ -89,8 +93,11 @@ impl Inner {
             return;
         };
         match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().reset(earliest),
-            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(earliest))),
+            Some(sleep) => {
+                sleep.as_mut().reset(earliest);
+                self.waker = None;
+            }
+            None => self.sleep = Some(Box::pin(clock::sleep_until(earliest))),
         }
         self.armed = Some(earliest);
         if self.poll_sleep(cx).is_ready() {
@@ -101,7 +108,14 @@ impl Inner {
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(sleep) = &mut self.sleep else { return Poll::Ready(()) };
+        let is_known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_known && self.armed.is_some_and(|armed| clock::now() < armed) {
+            return Poll::Pending;
+        }
         if sleep.as_mut().poll(cx).is_pending() {
+            if !is_known {
+                self.waker = Some(cx.waker().clone());
+            }
             return Poll::Pending;
         }
         self.armed = None;
@@ -119,7 +133,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread", start_paused = true)]
     async fn the_right_deadline_fires_at_its_time() {
         let timer = StreamTimer::default();
-        let start = Instant::now();
+        let start = clock::now();
         timer.set(Slot::Route, Some(start + Duration::from_secs(15)));
         timer.set(Slot::Idle, Some(start + Duration::from_secs(5)));
         poll_fn(|cx| {
@@ -137,7 +151,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread", start_paused = true)]
     async fn a_deadline_that_moved_away_does_not_fire_early() {
         let timer = StreamTimer::default();
-        let start = Instant::now();
+        let start = clock::now();
         timer.set(Slot::Route, Some(start + Duration::from_secs(1)));
         poll_fn(|cx| {
             assert!(timer.poll(cx, Slot::Route).is_pending());
@@ -153,7 +167,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread", start_paused = true)]
     async fn without_a_deadline_nothing_fires() {
         let timer = StreamTimer::default();
-        timer.set(Slot::Route, Some(Instant::now()));
+        timer.set(Slot::Route, Some(clock::now()));
         poll_fn(|cx| {
             assert!(timer.poll(cx, Slot::Idle).is_pending());
             timer.poll(cx, Slot::Route)

@@ -27,7 +27,7 @@ use crate::http::serve as http;
 use crate::net::{Address, Io, Stream};
 use crate::telemetry::StreamInfo;
 use crate::telemetry::access_log::Record;
-use crate::telemetry::metrics::{ListenerStat, TlsStat};
+use crate::telemetry::metrics::{ListenerStat, TlsFactoryStat, TlsStat};
 use crate::tls::TlsInfo;
 use crate::worker;
 
@@ -385,13 +385,22 @@ async fn secure(
     chain: &FilterChain,
     listener: &Listener,
 ) -> Option<(Io, Option<TlsInfo>)> {
+    let discovered;
     let tls = match &chain.transport {
         ServerTransport::Plain => return Some((Io::Plain(stream), None)),
-        ServerTransport::Missing(_) => {
-            listener.tls_stats.inc(TlsStat::connection_error);
-            return None;
-        }
-        ServerTransport::Tls(tls) => tls,
+        ServerTransport::Tls(tls) => &**tls,
+        ServerTransport::Discovered(tls) => match tls.tls() {
+            Ok(tls) => {
+                discovered = tls;
+                &*discovered
+            }
+            Err(error) => {
+                tls.stats().inc(TlsFactoryStat::downstream_context_secrets_not_ready);
+                listener.tls_stats.inc(TlsStat::connection_error);
+                tracing::debug!(listener = %listener.name, %error, "no TLS handshake");
+                return None;
+            }
+        },
     };
     let timeout = chain.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
     match tokio::time::timeout(timeout, tls.accept(stream)).await {

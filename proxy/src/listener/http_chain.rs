@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::drain::{DrainState, DrainTicket, Phase};
 use super::listener::{Direction, FilterChain, Listener, Terminal};
+use crate::clock;
 use crate::http::HttpConnectionManager;
 use crate::telemetry::metrics::{HttpStat, HttpStats};
 use crate::worker;
@@ -60,7 +61,7 @@ impl HttpChain {
             drain,
             ticket: DrainTicket::new(),
             started: Instant::now(),
-            life: RefCell::new(life.map(|life| Box::pin(tokio::time::sleep(life)))),
+            life: RefCell::new(life.map(|life| Box::pin(clock::sleep(life)))),
             is_overdue: Cell::new(false),
             drains_on_changes_only: listener.drains_on_changes_only,
             traffic: Cell::new((0, 0)),

@@ -13,7 +13,7 @@ use crate::http::HttpConnectionManager;
 use crate::net::Address;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{ListenerStats, TlsStats};
-use crate::tls::ServerTls;
+use crate::tls::{Discovered, ServerSpec, ServerTls};
 
 /// Which way the traffic of a listener goes. (envoy: config.core.v3.TrafficDirection)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,8 +121,8 @@ pub enum ServerTransport {
     Plain,
     /// TLS.
     Tls(Box<ServerTls>),
-    /// TLS whose certificate or roots have not arrived: every handshake is refused.
-    Missing(Box<str>),
+    /// TLS whose secrets are discovered: while one is missing every handshake is refused.
+    Discovered(Box<Discovered<ServerSpec>>),
 }
 
 /// The last filter of a chain.

@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 
 use outrigger_policy::head::Protocol;
 use outrigger_policy::verdict::ResponseFlag;
-use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::access_log::Record;
 use super::metrics::HttpStat;
+use crate::clock;
 use crate::exchange::Exchange;
 use crate::listener::http_chain::millis;
 use crate::stage::Stage;
@@ -62,7 +62,7 @@ pub fn open(exchange: &Exchange) {
 
 /// Counts and logs an exchange that is over.
 pub fn close(exchange: &mut Exchange) {
-    let now = Instant::now();
+    let now = clock::now();
     exchange.info.timing.end = Some(now);
     exchange.info.timing.request_end = exchange.progress.request_end();
     exchange.info.bytes_received = exchange.progress.received();

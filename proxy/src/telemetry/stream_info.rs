@@ -11,6 +11,7 @@ use outrigger_policy::head::{Headers, Protocol};
 use outrigger_policy::verdict::{Cause, Flags, ResponseFlag};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::listener::Connection;
 use crate::net::Address;
 use crate::upstream::{Cluster, Host};
@@ -103,8 +104,8 @@ impl StreamInfo {
         Self {
             remote: connection.remote.clone(),
             connection,
-            start_time: SystemTime::now(),
-            start: Instant::now(),
+            start_time: clock::wall(),
+            start: clock::now(),
             protocol,
             response_code: 0,
             details: Cow::Borrowed(""),

@@ -7,6 +7,7 @@ mod certificate;
 mod choice;
 mod client;
 pub mod der;
+mod discovered;
 mod info;
 mod names;
 mod parameters;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use certificate::{Certificate, TlsError};
 pub use client::{ClientSpec, ClientTls, PeerName, Spoken};
+pub use discovered::{Discovered, Secret, SecretCell, SecretCells, Side, Unavailable};
 pub use info::{PeerCertificate, TlsInfo};
 pub use parameters::{Parameters, Version, groups_named, suites_named};
 pub use roots::Roots;

@@ -38,6 +38,22 @@ pub struct Validation {
 }
 
 impl Validation {
+    /// This with what a secret adds: a list is longer then, and anything else is what the secret says if it says it.
+    /// (envoy: CombinedCertificateValidationContext)
+    #[must_use]
+    pub fn completed_by(mut self, secret: &Self) -> Self {
+        self.sans.extend(secret.sans.iter().cloned());
+        self.hashes.extend(&secret.hashes);
+        self.spki_hashes.extend(&secret.spki_hashes);
+        Self {
+            roots: secret.roots.clone().or(self.roots),
+            max_depth: secret.max_depth.or(self.max_depth),
+            accepts_untrusted: secret.accepts_untrusted || self.accepts_untrusted,
+            hides_roots: secret.hides_roots || self.hides_roots,
+            ..self
+        }
+    }
+
     /// True if it accepts every certificate.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -25,6 +25,7 @@ use super::host::Host;
 use super::pool::{self, ActiveRequest, Checkout, Leased};
 use super::tried::Tried;
 use crate::body::Body;
+use crate::clock;
 use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::{self, BodyLength, ResponseLimits};
 use crate::http::codec::http2;
@@ -319,10 +320,7 @@ impl Attempt {
                 Ok(UpstreamStream::Http1(Box::new(stream), meta))
             }
             Leased::Http2(lease) => {
-                let mut sender = lease.connection.sender.borrow_mut();
-                let stream = http2::ClientStream::open(&mut sender, &self.head, &[], body);
-                drop(sender);
-                match stream {
+                match http2::ClientStream::open(&lease.connection.sender, &self.head, body) {
                     Ok(stream) => Ok(UpstreamStream::Http2(Box::new(stream), lease)),
                     Err(failure) => {
                         // The connection takes no stream any more: the next attempt gets another.
@@ -365,7 +363,7 @@ impl Attempt {
     fn note_sent(&self, stream: &UpstreamStream) {
         let mut info = self.info.borrow_mut();
         if info.last_tx.is_none() && stream.is_request_sent() {
-            info.last_tx = Some(Instant::now());
+            info.last_tx = Some(clock::now());
         }
     }
 
@@ -376,7 +374,7 @@ impl Attempt {
         active: ActiveRequest,
         guard: Option<HostGuard>,
     ) -> Answered {
-        let now = Instant::now();
+        let now = clock::now();
         {
             let mut info = self.info.borrow_mut();
             info.last_tx.get_or_insert(now);

@@ -4,11 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
-
 use super::attempt::HostGuard;
 use super::pool::{ActiveRequest, Ended, Http1Connection, Http2Lease, Meta};
 use crate::body::PollFrame;
+use crate::clock;
 use crate::failure::Failure;
 use crate::http::codec::{http1, http2};
 use crate::telemetry::UpstreamInfo;
@@ -40,7 +39,7 @@ impl UpstreamStream {
     ) -> Poll<Result<outrigger_policy::head::ResponseHead, Failure>> {
         match self {
             Self::Http1(stream, _) => stream.poll_response(cx, spare),
-            Self::Http2(stream, _) => stream.poll_response(cx, spare),
+            Self::Http2(stream, _) => stream.poll_response(cx),
         }
     }
 
@@ -113,7 +112,7 @@ impl UpstreamBody {
             Some(UpstreamStream::Http2(stream, _)) => stream.poll_frame(cx),
         };
         if matches!(polled, Poll::Ready(None)) {
-            self.info.borrow_mut().last_rx = Some(Instant::now());
+            self.info.borrow_mut().last_rx = Some(clock::now());
         }
         polled
     }

@@ -12,7 +12,7 @@ use super::host::Host;
 use super::transport::Transport;
 use crate::failure::{Failure, FailureKind};
 use crate::net::{Address, Io, Stream};
-use crate::telemetry::metrics::{ClusterStat, TlsStat};
+use crate::telemetry::metrics::{ClusterStat, TlsFactoryStat, TlsStat};
 use crate::tls::{PeerName, Spoken, VerifyFailure, verify_failure};
 
 /// A connection that is up.
@@ -36,9 +36,21 @@ pub async fn connect(
 ) -> Result<Connected, Failure> {
     let timeout = cluster.settings.connect_timeout;
     let deadline = Instant::now() + timeout;
-    if let Transport::Missing(secret) = &*host.transport {
-        return Err(missing(secret));
-    }
+    let discovered;
+    let tls = match &*host.transport {
+        Transport::Plain => None,
+        Transport::Tls(tls) => Some(tls),
+        Transport::Discovered(tls) => match tls.tls() {
+            Ok(tls) => {
+                discovered = tls;
+                Some(&*discovered)
+            }
+            Err(error) => {
+                tls.stats().inc(TlsFactoryStat::upstream_context_secrets_not_ready);
+                return Err(missing(&error.to_string()));
+            }
+        },
+    };
     let socket = match tokio::time::timeout_at(deadline, dial(&cluster.settings, host)).await {
         Err(_) => {
             cluster.counters.stats.inc(ClusterStat::upstream_cx_connect_timeout);
@@ -54,10 +66,9 @@ pub async fn connect(
         Ok(Ok(stream)) => stream,
     };
     let local = local_address(&socket);
-    let io = match &*host.transport {
-        Transport::Plain => Io::Plain(socket),
-        Transport::Missing(secret) => return Err(missing(secret)),
-        Transport::Tls(tls) => {
+    let io = match tls {
+        None => Io::Plain(socket),
+        Some(tls) => {
             let left = deadline.saturating_duration_since(Instant::now());
             let peer = PeerName { requested, hostname: &host.hostname };
             match tls.connect(socket, peer, spoken, left).await {

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use outrigger_policy::breaker::RoutingPriority;
 
 use crate::telemetry::metrics::{
-    ClusterStats, CodeStats, OutlierStats, Registry, RemainingStats, TlsStats, cluster_prefix,
+    ClusterStats, CodeStats, Http2Stats, OutlierStats, Registry, RemainingStats, TlsStats,
+    cluster_prefix,
 };
 
 /// See the module.
@@ -19,11 +20,18 @@ pub struct ClusterCounters {
     canary: OnceLock<CodeStats>,
     retried: OnceLock<CodeStats>,
     tls: OnceLock<TlsStats>,
+    http2: OnceLock<Http2Stats>,
     outliers: OnceLock<OutlierStats>,
     remaining: [OnceLock<RemainingStats>; 2],
 }
 
 impl ClusterCounters {
+    /// Their scope, with its last dot.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The counters of a cluster, under its `alt_stat_name` if it has one.
     #[must_use]
     pub fn new(registry: &Arc<Registry>, name: &str, alt_stat_name: &str) -> Self {
@@ -37,6 +45,7 @@ impl ClusterCounters {
             canary: OnceLock::new(),
             retried: OnceLock::new(),
             tls: OnceLock::new(),
+            http2: OnceLock::new(),
             outliers: OnceLock::new(),
             remaining: [const { OnceLock::new() }; 2],
         }
@@ -69,6 +78,11 @@ impl ClusterCounters {
     /// Handshakes.
     pub fn tls(&self) -> &TlsStats {
         self.tls.get_or_init(|| self.registry.stats(&format!("{}ssl.", self.prefix)))
+    }
+
+    /// The HTTP/2 codec.
+    pub fn http2(&self) -> &Http2Stats {
+        self.http2.get_or_init(|| self.registry.stats(&format!("{}http2.", self.prefix)))
     }
 
     /// Ejections.

@@ -4,13 +4,13 @@
 //! lets hosts back, and rebuilds the host set.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use outrigger_policy::head::ResponseHead;
 use outrigger_policy::outlier::{self, Action, Detector, Event, Outlier, OutlierPolicy, Report};
 
 use super::cluster::Cluster;
 use super::host::Host;
+use crate::clock;
 use crate::control;
 use crate::failure::FailureKind;
 use crate::telemetry::metrics::OutlierStat;
@@ -117,7 +117,7 @@ fn report(cluster: &Arc<Cluster>, host: &Arc<Host>, what: impl FnOnce() -> Repor
 /// Decides about a detection. On the control runtime.
 pub fn decide(detected: &Detected) {
     let Some(outliers) = &detected.cluster.outliers else { return };
-    let now = Instant::now();
+    let now = clock::now().into_std();
     let event = outliers.with(|detector| {
         worker::with_rng(|rng| detector.detected(&detected.host.id, detected.outlier, now, rng))
     });
@@ -130,7 +130,7 @@ pub fn decide(detected: &Detected) {
 /// The regular look at a cluster: lets hosts back, and finds those whose rates stand out. On the control runtime.
 pub fn sweep(cluster: &Arc<Cluster>) {
     let Some(outliers) = &cluster.outliers else { return };
-    let now = Instant::now();
+    let now = clock::now().into_std();
     let events = outliers.with(|detector| worker::with_rng(|rng| detector.sweep(now, rng)));
     if !events.is_empty() {
         apply(cluster, outliers, &events);

@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use outrigger_policy::head::Id;
 use outrigger_policy::retry::{Decision, Outcome, Reset, ResetReason, Wait};
@@ -22,6 +21,7 @@ use super::plan::Plan;
 use super::replay::ReplayBuffer;
 use super::tried::Tried;
 use crate::body::Body;
+use crate::clock;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, FailureKind};
 use crate::http::local_reply::{self, LocalReply};
@@ -302,7 +302,7 @@ fn decide(plan: &mut Plan, outcome: &Result<Answered, Failure>) -> Decision {
     };
     let policy = &plan.route.payload.forward;
     let breaker = plan.cluster.breakers.of(policy.priority);
-    worker::with_rng(|rng| retry.decide(&policy.retry, outcome, breaker, SystemTime::now(), rng))
+    worker::with_rng(|rng| retry.decide(&policy.retry, outcome, breaker, clock::wall(), rng))
 }
 
 /// A failure as the retry policy sees it; `None` for those that no retry can mend.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::tls::{ClientTls, InUse};
+use crate::tls::{ClientSpec, ClientTls, Discovered, InUse};
 
 /// What stands between the socket and HTTP.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub enum Transport {
     Plain,
     /// TLS.
     Tls(ClientTls),
-    /// TLS whose certificate or roots have not arrived: no connection is made, and never a plain one.
-    Missing(Box<str>),
+    /// TLS whose secrets are discovered: while one is missing no connection is made, and never a plain one.
+    Discovered(Box<Discovered<ClientSpec>>),
 }
 
 impl Transport {
@@ -50,7 +50,8 @@ impl Transports {
         let all = self.matches.iter().map(|(_, transport)| transport).chain([&self.default]);
         all.filter_map(|transport| match &**transport {
             Transport::Tls(tls) => Some(tls.in_use().clone()),
-            Transport::Plain | Transport::Missing(_) => None,
+            Transport::Discovered(tls) => tls.in_use(),
+            Transport::Plain => None,
         })
         .collect()
     }
@@ -76,7 +77,7 @@ mod tests {
         let labels = |pairs: &[(&str, &str)]| -> Labels {
             pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
         };
-        let (tls, any) = (Arc::new(Transport::Missing("x".into())), Arc::new(Transport::Plain));
+        let (tls, any) = (Arc::new(Transport::Plain), Arc::new(Transport::Plain));
         let transports = Transports {
             matches: vec![
                 (labels(&[("tlsMode", "istio")]), tls.clone()),

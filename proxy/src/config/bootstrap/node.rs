@@ -1,5 +1,6 @@
 //! (envoy: config.core.v3.Node)
 
+use outrigger_xds::Identity;
 use outrigger_xds_api::envoy::config::core::v3::Node as Message;
 use prost::Message as _;
 
@@ -8,6 +9,14 @@ use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
 use crate::upstream::host::Locality;
+
+/// What of the protocol is understood. (envoy: `LocalInfo`; xDS: "client features")
+const FEATURES: [&str; 4] = [
+    "envoy.config.supports-resource-ttl",
+    "envoy.config.resource-in-sotw",
+    "xds.config.supports-resource-ttl",
+    "xds.config.supports-resource-in-sotw",
+];
 
 /// Who this proxy is.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +29,24 @@ pub struct Node {
     pub locality: Locality,
     /// The message, encoded: what control planes are told.
     pub original: Vec<u8>,
+}
+
+impl Node {
+    /// What management servers are told.
+    #[must_use]
+    pub fn identity(&self, on_first_message_only: bool) -> Identity {
+        // It was encoded by this process.
+        let mut node = Message::decode(&*self.original).unwrap_or_default();
+        if node.user_agent_name.is_empty() {
+            node.user_agent_name = "envoy".into();
+        }
+        for feature in FEATURES {
+            if !node.client_features.iter().any(|known| known == feature) {
+                node.client_features.push(feature.into());
+            }
+        }
+        Identity { node, on_first_message_only }
+    }
 }
 
 pub(super) fn node(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Node> {

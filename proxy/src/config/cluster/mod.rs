@@ -187,6 +187,7 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
         selection: protocol_selection,
     };
     let http = http::http(fields, at, cx)?;
+    cx.set_scope(&cluster_prefix(&name, &alt_stat_name));
     let socket_at = at.field("transport_socket");
     let transports = Transports {
         default: Arc::new(client_transport(

@@ -31,7 +31,7 @@ use crate::config::{access_log, route, source};
 use crate::http::HttpConnectionManager;
 use crate::http::forwarding::Forwarding;
 use crate::http::manager::{
-    Codec, Http1Options, Limits, RouteSource, ServerHeader, StripPort, Timeouts,
+    Codec, CodecStats, Http1Options, Limits, RouteSource, ServerHeader, StripPort, Timeouts,
 };
 use crate::http::path::{EscapedSlashes, PathRules};
 use crate::http::tracing::Tracing;
@@ -122,6 +122,7 @@ pub(super) fn manager(
         },
         stats: cx.registry.stats(&prefix),
         router_stats: cx.registry.stats(&prefix),
+        codec_stats: CodecStats::new(cx.registry.clone()),
         listener_stats: cx.registry.stats(&format!("{}{prefix}", scope.prefix)),
         routes: routes(
             required(route_specifier, &at.field("route_config"))?,

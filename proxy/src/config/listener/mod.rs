@@ -4,6 +4,7 @@ mod chain_match;
 mod filters;
 mod hcm;
 mod inspectors;
+mod reuse;
 mod tcp_proxy;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use outrigger_xds_api::envoy::config::listener::v3::listener::DrainType;
 use outrigger_xds_api::envoy::config::listener::v3::{
     AdditionalAddress, FilterChain as ChainMessage, Listener as Message, listener::DeprecatedV1,
 };
+
+pub(super) use self::reuse::keep_chains;
 
 use super::access_log;
 use super::common::{
@@ -109,6 +112,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
     }
     let prefix = listener_prefix(&known_address.to_string(), &stat_prefix);
     let scope = Scope { prefix: &prefix };
+    cx.set_scope(&prefix);
     let (chains, index) = chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
     let default_chain = match default_filter_chain {
         None => None,

@@ -1,5 +1,7 @@
 //! What both sides have. (envoy: extensions.transport_sockets.tls.v3.CommonTlsContext)
 
+use std::sync::Arc;
+
 use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::CommonTlsContext;
 use outrigger_xds_api::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
     CombinedCertificateValidationContext, ValidationContextType,
@@ -13,7 +15,7 @@ use crate::config::common::{Translated, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
-use crate::tls::{CommonSpec, Validation};
+use crate::tls::{CommonSpec, SecretCell, Validation};
 
 /// Which side is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +26,22 @@ pub(super) enum Side {
     Client,
 }
 
-/// What is known, and what it lacks.
+/// What is known, and the places of what will be.
 #[derive(Debug)]
 pub(super) struct Context {
     /// What is known.
     pub(super) spec: CommonSpec,
-    /// A secret that has not arrived: nobody may be connected without it.
-    pub(super) missing: Option<Box<str>>,
+    /// Certificates that are discovered.
+    pub(super) certificates: Vec<Arc<SecretCell>>,
+    /// A validation, or the rest of one, that is discovered.
+    pub(super) validation: Option<Arc<SecretCell>>,
+}
+
+impl Context {
+    /// True if nothing may be compiled before secrets arrive.
+    pub(super) const fn is_discovered(&self) -> bool {
+        !self.certificates.is_empty() || self.validation.is_some()
+    }
 }
 
 pub(super) fn context(
@@ -50,7 +61,6 @@ pub(super) fn context(
             custom_handshaker = "another handshaker",
             key_log = "writing the keys of connections to a file";
     });
-    let mut missing = None;
     let inline_at = at.field("tls_certificates");
     let sds_at = at.field("tls_certificate_sds_secret_configs");
     match (side, tls_certificates.len(), tls_certificate_sds_secret_configs.len()) {
@@ -65,9 +75,10 @@ pub(super) fn context(
         }
         _ => {}
     }
-    for (index, message) in tls_certificate_sds_secret_configs.into_iter().enumerate() {
-        missing.get_or_insert(secret::missing(message, &sds_at.index(index), cx)?);
-    }
+    let each = |(index, message)| secret::cell(message, &sds_at.index(index), cx);
+    let discovered = tls_certificate_sds_secret_configs.into_iter().enumerate().map(each);
+    let discovered = discovered.collect::<Translated<_>>()?;
+    let mut cell = None;
     let each = |(index, message)| certificate(message, &inline_at.index(index), cx);
     let certificates: Vec<_> =
         tls_certificates.into_iter().enumerate().map(each).collect::<Translated<_>>()?;
@@ -78,13 +89,13 @@ pub(super) fn context(
         }
         Some(ValidationContextType::ValidationContextSdsSecretConfig(message)) => {
             let at = at.field("validation_context_sds_secret_config");
-            missing.get_or_insert(secret::missing(message, &at, cx)?);
+            cell = Some(secret::cell(message, &at, cx)?);
             None
         }
         Some(ValidationContextType::CombinedValidationContext(message)) => {
             let at = at.field("combined_validation_context");
             let (secret, validation) = combined(message, &at, cx, side)?;
-            missing.get_or_insert(secret);
+            cell = Some(secret);
             Some(validation)
         }
         Some(ValidationContextType::ValidationContextCertificateProvider(_)) => {
@@ -102,7 +113,7 @@ pub(super) fn context(
         alpn: alpn(&alpn_protocols, &at.field("alpn_protocols"))?,
         parameters: parameters(tls_params.unwrap_or_default(), &at.field("tls_params"), cx, side)?,
     };
-    Ok(Context { spec, missing })
+    Ok(Context { spec, certificates: discovered, validation: cell })
 }
 
 /// A secret, and what is configured beside it. Both together are checked when the secret is there.
@@ -111,7 +122,7 @@ fn combined(
     at: &At<'_>,
     cx: &Cx<'_>,
     side: Side,
-) -> Translated<(Box<str>, Validation)> {
+) -> Translated<(Arc<SecretCell>, Validation)> {
     fields!(cx, at, message => CombinedCertificateValidationContext {
         used: default_validation_context, validation_context_sds_secret_config;
         refused:
@@ -120,7 +131,7 @@ fn combined(
     });
     let sds_at = at.field("validation_context_sds_secret_config");
     let secret =
-        secret::missing(required(validation_context_sds_secret_config, &sds_at)?, &sds_at, cx)?;
+        secret::cell(required(validation_context_sds_secret_config, &sds_at)?, &sds_at, cx)?;
     let at = at.field("default_validation_context");
     let default = required(default_validation_context, &at)?;
     Ok((secret, partial(default, &at, cx, side)?))

@@ -16,7 +16,7 @@ use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
 use crate::listener::ServerTransport;
-use crate::tls::{ServerSpec, ServerTls};
+use crate::tls::{Discovered, ServerSpec, ServerTls};
 
 /// Sessions of 2^32 seconds and more are none. (envoy: DownstreamTlsContext.session_timeout)
 const SESSION_LIMIT: Duration = Duration::from_secs(1 << 32);
@@ -50,9 +50,7 @@ pub(super) fn transport(
     let common_at = at.field("common_tls_context");
     let common =
         context::context(common_tls_context.unwrap_or_default(), &common_at, cx, Side::Server)?;
-    if let Some(secret) = common.missing {
-        return Ok(ServerTransport::Missing(secret));
-    }
+    let is_discovered = common.is_discovered();
     let spec = ServerSpec {
         common: common.spec,
         require_client_certificate: bool_or(require_client_certificate, false),
@@ -60,6 +58,12 @@ pub(super) fn transport(
         scans_all_certificates: bool_or(full_scan_certs_on_sni_mismatch, false),
         prefers_client_suites: prefer_client_ciphers,
     };
+    if is_discovered {
+        let scope = cx.scope("server_ssl_socket_factory.");
+        let (certificates, validation) = (common.certificates, common.validation);
+        let tls = Discovered::new(spec, certificates, validation, cx.registry, scope);
+        return Ok(ServerTransport::Discovered(Box::new(tls)));
+    }
     let tls = ServerTls::new(&spec).map_err(|error| common_at.error(error))?;
     Ok(ServerTransport::Tls(Box::new(tls)))
 }

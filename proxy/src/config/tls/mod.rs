@@ -30,6 +30,8 @@ use super::fields::fields;
 use crate::listener::ServerTransport;
 use crate::upstream::transport::Transport;
 
+pub(super) use self::secret::from_resource as secret;
+
 /// The transport of a filter chain; plain if there is no message.
 ///
 /// # Errors

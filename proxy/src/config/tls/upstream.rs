@@ -7,7 +7,7 @@ use crate::config::common::{Translated, u32_or};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
-use crate::tls::{ClientSpec, ClientTls};
+use crate::tls::{ClientSpec, ClientTls, Discovered};
 use crate::upstream::transport::Transport;
 
 /// (envoy: UpstreamTlsContext.sni)
@@ -32,7 +32,8 @@ pub(super) fn transport(
     let common =
         context::context(common_tls_context.unwrap_or_default(), &common_at, cx, Side::Client)?;
     let has_roots = common.spec.validation.as_ref().is_some_and(|it| it.roots.is_some());
-    if auto_sni_san_validation && !has_roots && common.missing.is_none() {
+    let is_discovered = common.is_discovered();
+    if auto_sni_san_validation && !has_roots && !is_discovered {
         return Err(at
             .field("auto_sni_san_validation")
             .error("proves nothing: trusted_ca is missing"));
@@ -45,7 +46,13 @@ pub(super) fn transport(
         validates_requested,
         resumes: u32_or(max_session_keys, 1) > 0,
     };
-    // What is there is compiled even if something is missing, so that a mistake shows at once.
+    // What is there is compiled even if secrets are yet to come, so that a mistake shows at once.
     let tls = ClientTls::new(&spec).map_err(|error| at.error(error))?;
-    Ok(common.missing.map_or(Transport::Tls(tls), Transport::Missing))
+    if !is_discovered {
+        return Ok(Transport::Tls(tls));
+    }
+    let scope = cx.scope("client_ssl_socket_factory.");
+    let (certificates, validation) = (common.certificates, common.validation);
+    let tls = Discovered::new(spec, certificates, validation, cx.registry, scope);
+    Ok(Transport::Discovered(Box::new(tls)))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use outrigger_policy::head::Id;
 
+use crate::clock;
 use crate::exchange::Exchange;
 use crate::http::forwarding::append_via;
 use crate::http::manager::ServerHeader;
@@ -47,7 +48,7 @@ thread_local! {
 
 /// Lends the current date in the form of RFC 9110 §5.6.7, formatted once per second and thread.
 fn with_date(f: impl FnOnce(&[u8])) {
-    let now = SystemTime::now();
+    let now = clock::wall();
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     DATE.with_borrow_mut(|(second, text)| {
         if second.as_secs() != since.as_secs() || text.is_empty() {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use outrigger_policy::head::{Headers, Id, Protocol, RequestHead, ResponseHead, reason_phrase};
 use outrigger_policy::verdict::{CauseCode, ResponseFlag};
-use tokio::time::Instant;
 
 use super::finalize::finalize;
 use super::run::{Client, Gone, client_gone, poll_overdue, run};
 use crate::body::{Body, Frame, RequestBody};
+use crate::clock;
 use crate::exchange::Exchange;
 use crate::http::HttpConnectionManager;
 use crate::http::codec::http1::{
@@ -292,7 +292,7 @@ impl Server {
         let version = if is_old { Protocol::Http10 } else { Protocol::Http11 };
         self.codec.write_head(version, &exchange.response, extra.get(..count).unwrap_or_default());
         exchange.info.response_code = status;
-        exchange.info.timing.response_start = Some(Instant::now());
+        exchange.info.timing.response_start = Some(clock::now());
     }
 
     /// Moves the response's body to the client.

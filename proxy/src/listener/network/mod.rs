@@ -1,7 +1,9 @@
 //! Network filters: authorization of connections, and relaying of bytes.
 
 pub mod direct_response;
+mod pump;
 pub mod rbac;
+mod relay;
 pub mod tcp_proxy;
 
 pub use rbac::{RbacNetwork, authorize};

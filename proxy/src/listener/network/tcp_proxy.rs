@@ -1,9 +1,7 @@
 //! Relays bytes between a client and a host. (envoy: envoy.filters.network.tcp_proxy)
 //!
-//! Each direction ends by itself: the end of one side's bytes is passed on, and the other side may still speak.
+//! Chooses the cluster and connects; `relay` moves the bytes.
 
-use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,9 +11,10 @@ use outrigger_policy::breaker::RoutingPriority;
 use outrigger_policy::route::Split;
 use outrigger_policy::verdict::{Cause, CauseCode, ResponseFlag};
 use rand::Rng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::relay::{By, End, Relay};
+use crate::clock;
 use crate::failure::Failure;
 use crate::listener::Connection;
 use crate::listener::http_chain::millis;
@@ -25,9 +24,6 @@ use crate::telemetry::metrics::{ClusterStat, TcpStat, TcpStats};
 use crate::telemetry::{self, StreamInfo};
 use crate::upstream::{Cluster, Connected, Host, connect, outlier, pool};
 use crate::worker;
-
-/// Bytes that one read takes: the size decides what relaying costs.
-const BUFFER: usize = 64 * 1024;
 
 /// A TCP proxy, compiled.
 #[derive(Debug)]
@@ -60,14 +56,14 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     let stats = &proxy.stats;
     stats.inc(TcpStat::downstream_cx_total);
     let mut info = StreamInfo::new(connection, None);
-    relay(&mut downstream, &proxy, &mut info).await;
+    forward(&mut downstream, &proxy, &mut info).await;
     info.timing.end = Some(Instant::now());
     stats.add(TcpStat::downstream_cx_rx_bytes_total, info.bytes_received);
     stats.add(TcpStat::downstream_cx_tx_bytes_total, info.bytes_sent);
     telemetry::log_connection(&proxy.access_log, &info);
 }
 
-async fn relay(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
+async fn forward(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
     let name = match &proxy.target {
         Target::Cluster(name) => name.clone(),
         Target::Weighted(split) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
@@ -80,13 +76,13 @@ async fn relay(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
         return;
     };
     let Some((mut upstream, _held)) = open(&cluster, proxy, info).await else { return };
-    let idle = Idle::new(proxy.idle_timeout);
-    let copied = copy(downstream, &mut upstream, &idle);
+    let mut relay = Relay::new(proxy.idle_timeout);
+    let relayed = relay.run(downstream, &mut upstream);
     let outcome = match proxy.max_duration {
-        Some(limit) => tokio::time::timeout(limit, copied).await,
-        None => Ok(copied.await),
+        Some(limit) => clock::timeout(limit, relayed).await,
+        None => Ok(relayed.await),
     };
-    let (received, sent) = idle.bytes();
+    let (received, sent) = relay.bytes();
     info.bytes_received = received;
     info.bytes_sent = sent;
     cluster.counters.stats.add(ClusterStat::upstream_cx_tx_bytes_total, received);
@@ -203,107 +199,4 @@ fn note_connected(
     host.counters.rq_total.fetch_add(1, Relaxed);
     outlier::report_connected_for_good(cluster, host);
     info.upstream.borrow_mut().local_address = Some(local);
-}
-
-/// When bytes moved last, and how many have.
-struct Idle {
-    timeout: Option<Duration>,
-    last: Cell<Instant>,
-    received: Cell<u64>,
-    sent: Cell<u64>,
-}
-
-enum End {
-    Done,
-    Idle,
-    /// One side has reset its connection.
-    Reset(By),
-}
-
-/// Who.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Client,
-    Host,
-}
-
-impl Idle {
-    fn new(timeout: Option<Duration>) -> Self {
-        let last = Cell::new(Instant::now());
-        Self { timeout, last, received: Cell::default(), sent: Cell::default() }
-    }
-
-    const fn bytes(&self) -> (u64, u64) {
-        (self.received.get(), self.sent.get())
-    }
-
-    fn note(&self, counter: &Cell<u64>, bytes: usize) {
-        counter.set(counter.get() + bytes as u64);
-        if self.timeout.is_some() {
-            self.last.set(Instant::now());
-        }
-    }
-
-    /// Ends when nothing has moved for the timeout.
-    async fn wait(&self) {
-        let Some(timeout) = self.timeout else { return std::future::pending().await };
-        loop {
-            let deadline = self.last.get() + timeout;
-            if Instant::now() >= deadline {
-                return;
-            }
-            tokio::time::sleep_until(deadline).await;
-        }
-    }
-}
-
-async fn copy(downstream: &mut Io, upstream: &mut Io, idle: &Idle) -> End {
-    let (mut down_read, mut down_write) = tokio::io::split(downstream);
-    let (mut up_read, mut up_write) = tokio::io::split(upstream);
-    let request = pump(&mut down_read, &mut up_write, |n| idle.note(&idle.received, n));
-    let response = pump(&mut up_read, &mut down_write, |n| idle.note(&idle.sent, n));
-    let mut request = std::pin::pin!(request);
-    let mut response = std::pin::pin!(response);
-    let both = async {
-        tokio::select! {
-            ended = &mut request => match ended {
-                Err(Reset) => End::Reset(By::Client),
-                Ok(()) => if response.await.is_err() { End::Reset(By::Host) } else { End::Done },
-            },
-            ended = &mut response => match ended {
-                Err(Reset) => End::Reset(By::Host),
-                Ok(()) => if request.await.is_err() { End::Reset(By::Client) } else { End::Done },
-            },
-        }
-    };
-    tokio::select! {
-        end = both => end,
-        () = idle.wait() => End::Idle,
-    }
-}
-
-/// The source was reset.
-struct Reset;
-
-/// Moves bytes until the source ends, then ends the sink.
-async fn pump(
-    source: &mut (impl AsyncReadExt + Unpin),
-    sink: &mut (impl AsyncWriteExt + Unpin),
-    moved: impl Fn(usize),
-) -> Result<(), Reset> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let length = match source.read(&mut buffer).await {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Reset),
-            Ok(0) | Err(_) => break,
-            Ok(length) => length,
-        };
-        let bytes = buffer.get(..length).unwrap_or_default();
-        if sink.write_all(bytes).await.is_err() || sink.flush().await.is_err() {
-            break;
-        }
-        moved(length);
-    }
-    let _ = sink.shutdown().await;
-    Ok(())
 }

@@ -1,18 +1,18 @@
 //! Connections of a pool, and what is counted of each from its first moment to its last.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
-use h2::client::SendRequest;
 use outrigger_policy::bulkhead::Permit;
 use tokio::time::Instant;
 
 use super::Protocol;
 use super::host_pool::HostPool;
+use crate::clock;
 use crate::http::codec::http1::ClientConnection;
+use crate::http::codec::http2::Sender;
 use crate::listener::http_chain::millis;
 use crate::net::{Address, Traffic};
 use crate::telemetry::metrics::ClusterStat;
@@ -59,7 +59,7 @@ impl Meta {
             Protocol::Http2 => ClusterStat::upstream_cx_http2_total,
         });
         stats.up(ClusterStat::upstream_cx_active);
-        let now = Instant::now();
+        let now = clock::now();
         stats.record(ClusterStat::upstream_cx_connect_ms, millis(now.duration_since(started)));
         host.counters.cx_active.fetch_add(1, Relaxed);
         Self {
@@ -143,7 +143,7 @@ pub struct Http1Connection {
 #[derive(Debug)]
 pub struct Http2Connection {
     /// Opens streams.
-    pub sender: RefCell<SendRequest<Bytes>>,
+    pub sender: Sender,
     /// The rest.
     pub meta: Meta,
     traffic: Rc<Traffic>,
@@ -155,14 +155,14 @@ pub struct Http2Connection {
 impl Http2Connection {
     /// A connection whose handshake is done.
     #[must_use]
-    pub fn new(sender: SendRequest<Bytes>, meta: Meta, traffic: Rc<Traffic>) -> Rc<Self> {
+    pub fn new(sender: Sender, meta: Meta, traffic: Rc<Traffic>) -> Rc<Self> {
         Rc::new(Self {
-            sender: RefCell::new(sender),
+            sender,
             meta,
             traffic,
             active: Cell::new(0),
             is_closing: Cell::new(false),
-            idle_since: Cell::new(Instant::now()),
+            idle_since: Cell::new(clock::now()),
         })
     }
 
@@ -172,8 +172,7 @@ impl Http2Connection {
         if self.is_closing.get() || self.meta.is_worn() {
             return false;
         }
-        let peer = self.sender.borrow().current_max_send_streams();
-        self.active.get() < max_streams.min(u32::try_from(peer).unwrap_or(u32::MAX))
+        self.active.get() < max_streams.min(self.sender.max_streams())
     }
 
     /// No further stream is opened on it.
@@ -221,7 +220,7 @@ impl Drop for Http2Lease {
         let connection = &self.connection;
         connection.meta.count_traffic(connection.traffic.take());
         connection.active.set(connection.active.get().saturating_sub(1));
-        connection.idle_since.set(Instant::now());
+        connection.idle_since.set(clock::now());
         self.pool.stream_ended(connection);
     }
 }

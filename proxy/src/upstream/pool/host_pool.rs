@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,10 +15,14 @@ use tokio::time::Instant;
 
 use super::Protocol;
 use super::checkout::Waiter;
-use super::connection::{Http1Connection, Http2Connection, Http2Lease, Leased, Meta};
+use super::connection::{Ended, Http1Connection, Http2Connection, Http2Lease, Leased, Meta};
+use crate::clock;
 use crate::failure::{Failure, FailureKind};
 use crate::http::codec::http1::ClientConnection;
-use crate::net::{Counted, Traffic};
+use crate::http::codec::http2::{
+    BlockLimits, Config, Connection as Codec, Driver, Over, Role, Sender,
+};
+use crate::net::Traffic;
 use crate::telemetry::metrics::ClusterStat;
 use crate::tls::Spoken;
 use crate::upstream::cluster::Cluster;
@@ -141,7 +146,7 @@ impl HostPool {
         self.host.counters.cx_total.fetch_add(1, Relaxed);
         let pool = self.clone();
         worker::spawn("upstream connection", async move {
-            let started = Instant::now();
+            let started = clock::now();
             let connecting = Connecting { pool: pool.clone() };
             let spoken = match pool.protocol {
                 Protocol::Http1 => Spoken::Http1,
@@ -171,33 +176,37 @@ impl HostPool {
             Protocol::Http2 => {
                 let http = &self.cluster.settings.http;
                 let traffic = Rc::new(Traffic::default());
-                let io = Counted::new(connected.io, traffic.clone());
-                let list = http.max_response_head_bytes + 32 * http.max_response_headers;
-                let handshake = h2::client::Builder::new()
-                    .initial_window_size(http.stream_window)
-                    .initial_connection_window_size(http.connection_window)
-                    .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
-                    .max_send_buffer_size(128 * 1024)
-                    .max_concurrent_reset_streams(50)
-                    .enable_push(false)
-                    .handshake(io)
-                    .await;
-                match handshake {
-                    Ok((sender, driver)) => {
-                        let connection = Http2Connection::new(sender, meta, traffic);
-                        self.state.borrow_mut().shared.push(connection.clone());
-                        self.serve_waiting();
-                        // Ends with the connection, whoever ends it.
-                        let _ = driver.await;
-                        connection.close();
-                        self.remove_shared(&connection);
-                        self.grow();
-                    }
-                    Err(error) => {
-                        let failure = crate::http::codec::http2::failure_of(&error).unsent();
-                        self.connect_failed(failure);
-                    }
+                let config = Config {
+                    concurrent_streams: 0,
+                    stream_window: http.stream_window,
+                    connection_window: http.connection_window,
+                    block: BlockLimits {
+                        bytes: http.max_response_head_bytes,
+                        lines: http.max_response_headers,
+                    },
+                    is_tls: false,
+                    stats: Some(self.cluster.counters.http2().clone()),
+                };
+                let codec = Codec::new(Role::Client, config);
+                let mut driver = Driver::new(connected.io, codec.clone(), traffic.clone());
+                let connection = Http2Connection::new(Sender::new(codec.clone()), meta, traffic);
+                self.state.borrow_mut().shared.push(connection.clone());
+                self.serve_waiting();
+                // The driver must not keep alive what it drives.
+                let connection_ref = Rc::downgrade(&connection);
+                drop(connection);
+                // Ends with the connection, whoever ends it.
+                let over = poll_fn(|cx| driver.poll(cx)).await;
+                if let Some(connection) = connection_ref.upgrade() {
+                    connection.close();
+                    connection.meta.ended(Ended {
+                        by_host: over == Over::Closed,
+                        with_request: connection.idle_since().is_none(),
+                    });
+                    self.remove_shared(&connection);
                 }
+                self.grow();
+                driver.close(over).await;
             }
         }
     }
@@ -223,7 +232,7 @@ impl HostPool {
                 waiter.resolve(Ok(Leased::Http1(connection)));
             }
             None if self.host.is_retired() || self.cluster.is_starving() => drop(connection),
-            None => self.state.borrow_mut().idle.push((connection, Instant::now())),
+            None => self.state.borrow_mut().idle.push((connection, clock::now())),
         }
     }
 
@@ -283,7 +292,7 @@ impl HostPool {
     }
 
     pub(super) fn sweep(&self, cx: &mut Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         let timeout = self.cluster.settings.http.idle_timeout;
         let is_over = |since: Instant| timeout.is_some_and(|timeout| now - since >= timeout);
         let is_retired = self.host.is_retired() || self.cluster.is_retired();

@@ -27,6 +27,7 @@ use super::destinations::Destinations;
 use super::host::Host;
 use super::host_set::HostSet;
 use super::tried::Tried;
+use crate::clock;
 use crate::telemetry::metrics::ClusterStat;
 use crate::worker::{self, Mail};
 
@@ -226,7 +227,7 @@ pub fn try_connect(cluster: &Arc<Cluster>) {
 
 /// Closes idle connections that have timed out, that their host has closed, or whose host is gone. Runs on every worker for ever.
 pub async fn sweep() {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    let mut interval = clock::interval(SWEEP_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     poll_fn::<(), _>(|cx| {
         while interval.poll_tick(cx).is_ready() {}

@@ -4,14 +4,11 @@
 //! for each other. Afterwards it gives the connection back, but only if both directions ended cleanly and no unread byte
 //! waits: anything else could hand one client's response to another.
 
-use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use outrigger_policy::head::{Headers, RequestHead, ResponseHead};
 use outrigger_policy::verdict::CauseCode;
-use tokio::io::AsyncWrite;
 
 use super::decoder::{BodyDecoder, Decoded};
 use super::encode;
@@ -19,9 +16,10 @@ use super::error::HeadError;
 use super::framing::BodyLength;
 use super::response::{ParsedResponse, parse_response};
 use super::scan::{HeadScan, head_end};
+use super::wire::Wire;
 use crate::body::{Body, Frame, PollFrame};
 use crate::failure::{Failure, FailureKind};
-use crate::net::{Io, with_scratch};
+use crate::net::Io;
 
 /// Bytes of the request that wait for the socket before its body is polled again.
 const OUTPUT_HIGH_WATER: usize = 64 * 1024;
@@ -29,13 +27,7 @@ const OUTPUT_HIGH_WATER: usize = 64 * 1024;
 /// A connection to an upstream host, between requests.
 #[derive(Debug)]
 pub struct ClientConnection {
-    io: Io,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    written: usize,
-    needs_flush: bool,
-    received: u64,
-    sent: u64,
+    wire: Wire,
 }
 
 /// What a connection accepts of a response.
@@ -87,69 +79,23 @@ impl ClientConnection {
     /// A connection that has just been made.
     #[must_use]
     pub const fn new(io: Io) -> Self {
-        Self {
-            io,
-            input: Vec::new(),
-            output: Vec::new(),
-            written: 0,
-            needs_flush: false,
-            received: 0,
-            sent: 0,
-        }
+        Self { wire: Wire::new(io, Vec::new()) }
     }
 
     /// True if the peer has closed, or has sent what nobody asked for: not fit for a request.
     pub fn poll_is_stale(&mut self, cx: &mut Context<'_>) -> bool {
-        !self.input.is_empty() || self.poll_fill(cx).is_ready()
+        !self.wire.input.is_empty() || self.wire.poll_fill(cx).is_ready()
     }
 
     /// Bytes read and written since this was last asked.
     pub fn take_traffic(&mut self) -> (u64, u64) {
-        (std::mem::take(&mut self.received), std::mem::take(&mut self.sent))
+        (std::mem::take(&mut self.wire.received), std::mem::take(&mut self.wire.sent))
     }
 
     /// The stream below.
     #[must_use]
     pub const fn io(&self) -> &Io {
-        &self.io
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        with_scratch(|scratch| {
-            let length = ready!(self.io.poll_read_into(cx, scratch))?;
-            self.received += length as u64;
-            self.input.extend_from_slice(scratch.get(..length).unwrap_or_default());
-            Poll::Ready(Ok(length))
-        })
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(bytes) = self.output.get(self.written..).filter(|b| !b.is_empty()) {
-            let length = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-            if length == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += length;
-            self.sent += length as u64;
-        }
-        if self.written > 0 {
-            self.output = Vec::new();
-            self.written = 0;
-            self.needs_flush = true;
-        }
-        if self.needs_flush {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.needs_flush = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn consume(&mut self, length: usize) {
-        if length >= self.input.len() {
-            self.input = Vec::new();
-        } else {
-            self.input.drain(..length);
-        }
+        &self.wire.io
     }
 }
 
@@ -164,7 +110,7 @@ impl ClientStream {
         body_length: BodyLength,
         limits: ResponseLimits,
     ) -> Self {
-        encode::request_head(&mut connection.output, head, extra);
+        encode::request_head(connection.wire.output(), head, extra);
         let upload = match body_length {
             BodyLength::UntilClose => Upload::Held,
             BodyLength::Exact(0) => Upload::Sent,
@@ -196,17 +142,17 @@ impl ClientStream {
     ) -> Poll<Result<ResponseHead, Failure>> {
         self.poll_request(cx)?;
         loop {
-            let connection = &mut self.connection;
-            match head_end(&connection.input, &mut self.scan, self.limits.head_bytes) {
+            let wire = &mut self.connection.wire;
+            match head_end(&wire.input, &mut self.scan, self.limits.head_bytes) {
                 Ok(Some(length)) => {
-                    let head = connection.input.get(..length).unwrap_or_default();
+                    let head = wire.input.get(..length).unwrap_or_default();
                     let parsed = parse_response(
                         head,
                         self.limits.headers,
                         self.is_head_request,
                         std::mem::take(spare),
                     );
-                    self.connection.consume(length);
+                    self.connection.wire.consume(length);
                     self.scan = HeadScan::default();
                     return Poll::Ready(match parsed {
                         Ok(response) => Ok(self.accept_head(response)),
@@ -216,11 +162,11 @@ impl ClientStream {
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(self.refuse_head(error))),
             }
-            match ready!(self.connection.poll_fill(cx)) {
+            match ready!(self.connection.wire.poll_fill(cx)) {
                 Ok(0) | Err(_) => {
                     self.is_broken = true;
                     self.is_closed = true;
-                    let kind = if self.connection.input.is_empty() {
+                    let kind = if self.connection.wire.input.is_empty() {
                         FailureKind::ConnectionTermination
                     } else {
                         FailureKind::ProtocolError
@@ -243,24 +189,24 @@ impl ClientStream {
             return Poll::Ready(None);
         }
         loop {
-            match self.decoder.decode(&self.connection.input) {
+            match self.decoder.decode(&self.connection.wire.input) {
                 Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
                 Ok(Decoded::End { skip, trailers }) => {
-                    self.connection.consume(skip);
+                    self.connection.wire.consume(skip);
                     let trailers = trailers.filter(|_| self.limits.trailers);
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
                 }
                 Ok(Decoded::Data { skip, len }) => {
-                    let input = &self.connection.input;
+                    let input = &self.connection.wire.input;
                     let data =
                         Bytes::copy_from_slice(input.get(skip..skip + len).unwrap_or_default());
-                    self.connection.consume(skip + len);
+                    self.connection.wire.consume(skip + len);
                     self.body_received += data.len() as u64;
                     return Poll::Ready(Some(Ok(Frame::Data(data))));
                 }
-                Ok(Decoded::NeedMore) => self.connection.input.clear(),
+                Ok(Decoded::NeedMore) => self.connection.wire.input.clear(),
             }
-            match ready!(self.connection.poll_fill(cx)) {
+            match ready!(self.connection.wire.poll_fill(cx)) {
                 Ok(0) | Err(_) if self.decoder.end_of_input().is_ok() => {
                     self.is_broken = true;
                     self.is_closed = true;
@@ -281,18 +227,17 @@ impl ClientStream {
     /// If the client's body failed: the request cannot be finished.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         loop {
-            let flushed = match self.connection.poll_flush(cx) {
+            let flushed = match self.connection.wire.poll_flush(cx) {
                 Poll::Pending => false,
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(_)) => {
                     // The upstream may have answered before it closed: the reading side finds out.
                     self.upload = Upload::Refused;
-                    self.connection.output = Vec::new();
-                    self.connection.written = 0;
+                    self.connection.wire.drop_output();
                     return Ok(());
                 }
             };
-            let waiting = self.connection.output.len() - self.connection.written;
+            let waiting = self.connection.wire.waiting();
             if self.upload != Upload::Sending || (!flushed && waiting > OUTPUT_HIGH_WATER) {
                 return Ok(());
             }
@@ -300,7 +245,7 @@ impl ClientStream {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Ok(Frame::Data(bytes)))) => {
                     self.body_sent += bytes.len() as u64;
-                    encode::data(&mut self.connection.output, self.body_length, &bytes);
+                    encode::data(self.connection.wire.output(), self.body_length, &bytes);
                 }
                 Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => {
                     self.end_upload(Some(&trailers))
@@ -326,13 +271,13 @@ impl ClientStream {
     /// True once the whole request is with the socket.
     #[must_use]
     pub fn is_request_sent(&self) -> bool {
-        self.upload == Upload::Sent && self.connection.output.is_empty()
+        self.upload == Upload::Sent && self.connection.wire.waiting() == 0
     }
 
     /// True if no byte of this request was written.
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
-        self.connection.written == 0 && !self.connection.output.is_empty()
+        self.connection.wire.is_untouched()
     }
 
     /// True if the host has closed the connection.
@@ -359,7 +304,7 @@ impl ClientStream {
             && !self.is_broken
             && self.is_end()
             && self.is_request_sent()
-            && self.connection.input.is_empty();
+            && self.connection.wire.input.is_empty();
         (self.connection, is_clean)
     }
 
@@ -396,7 +341,7 @@ impl ClientStream {
 
     fn end_upload(&mut self, trailers: Option<&Headers>) {
         let trailers = trailers.filter(|_| self.limits.trailers);
-        encode::end(&mut self.connection.output, self.body_length, trailers);
+        encode::end(self.connection.wire.output(), self.body_length, trailers);
         self.upload = Upload::Sent;
     }
 }

@@ -15,6 +15,7 @@ mod request;
 mod response;
 mod scan;
 mod server;
+mod wire;
 
 pub use client::{ClientConnection, ClientStream, ResponseLimits};
 pub use decoder::{BodyDecoder, Decoded};

@@ -19,9 +19,10 @@ use super::error::HeadError;
 use super::framing::BodyLength;
 use super::request::{ParsedRequest, RequestLimits, may_be_request, parse_request};
 use super::scan::{HeadScan, head_end};
+use super::wire::Wire;
 use crate::body::{Frame, PollFrame};
 use crate::failure::{Failure, FailureKind};
-use crate::net::{Io, with_scratch};
+use crate::net::Io;
 
 /// Bytes of responses that wait for the socket before the body is polled again.
 pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
@@ -45,24 +46,16 @@ pub struct ServerConnection {
 
 #[derive(Debug)]
 struct Inner {
-    io: Io,
-    /// Read, not yet consumed.
-    input: Vec<u8>,
+    wire: Wire,
     scan: HeadScan,
     decoder: BodyDecoder,
     /// Trailers of requests are passed on.
     passes_trailers: bool,
     /// The client waits for this before it sends its body.
     owes_continue: bool,
-    output: Vec<u8>,
-    written: usize,
-    /// Bytes were given to TLS that it may still hold.
-    needs_flush: bool,
     is_read_closed: bool,
     /// The body failed: the connection cannot carry another request.
     body_error: Option<HeadError>,
-    received: u64,
-    sent: u64,
 }
 
 impl ServerConnection {
@@ -71,19 +64,13 @@ impl ServerConnection {
     pub fn new(io: Io, seen: Vec<u8>) -> Self {
         Self {
             inner: RefCell::new(Inner {
-                io,
-                received: seen.len() as u64,
-                input: seen,
+                wire: Wire::new(io, seen),
                 scan: HeadScan::default(),
                 decoder: BodyDecoder::default(),
                 passes_trailers: false,
                 owes_continue: false,
-                output: Vec::new(),
-                written: 0,
-                needs_flush: false,
                 is_read_closed: false,
                 body_error: None,
-                sent: 0,
             }),
         }
     }
@@ -92,13 +79,13 @@ impl ServerConnection {
     #[must_use]
     pub fn traffic(&self) -> (u64, u64) {
         let inner = self.inner.borrow();
-        (inner.received, inner.sent)
+        (inner.wire.received, inner.wire.sent)
     }
 
     /// True if bytes of a request have been read: the client is not idle.
     #[must_use]
     pub fn has_input(&self) -> bool {
-        !self.inner.borrow().input.is_empty()
+        !self.inner.borrow().wire.input.is_empty()
     }
 
     /// Reads the next request; `None` if the client closed between requests.
@@ -112,23 +99,23 @@ impl ServerConnection {
         let inner = &mut *self.inner.borrow_mut();
         loop {
             inner.skip_empty_lines();
-            let length =
-                head_end(&inner.input, &mut inner.scan, head_limit).map_err(ReadError::Head)?;
+            let length = head_end(&inner.wire.input, &mut inner.scan, head_limit)
+                .map_err(ReadError::Head)?;
             if let Some(length) = length {
                 inner.scan = HeadScan::default();
-                let head = inner.input.get(..length).unwrap_or_default();
+                let head = inner.wire.input.get(..length).unwrap_or_default();
                 let request =
                     parse_request(head, limits, std::mem::take(spare)).map_err(ReadError::Head)?;
-                inner.consume(length);
+                inner.wire.consume(length);
                 inner.decoder = BodyDecoder::new(request.body);
                 inner.owes_continue = false;
                 return Poll::Ready(Ok(Some(request)));
             }
-            if !may_be_request(&inner.input) {
+            if !may_be_request(&inner.wire.input) {
                 return Poll::Ready(Err(ReadError::Head(HeadError::Malformed)));
             }
             match ready!(inner.poll_fill(cx)) {
-                Ok(0) if inner.input.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(0) if inner.wire.input.is_empty() => return Poll::Ready(Ok(None)),
                 Ok(0) | Err(_) => return Poll::Ready(Err(ReadError::Gone)),
                 Ok(_) => {}
             }
@@ -140,25 +127,25 @@ impl ServerConnection {
         let inner = &mut *self.inner.borrow_mut();
         if inner.owes_continue {
             inner.owes_continue = false;
-            inner.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            inner.wire.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             // A failed write shows again when the response is written.
-            let _ = inner.poll_flush(cx);
+            let _ = inner.wire.poll_flush(cx);
         }
         loop {
-            match inner.decoder.decode(&inner.input) {
+            match inner.decoder.decode(&inner.wire.input) {
                 Err(error) => return Poll::Ready(Some(Err(inner.fail_body(error)))),
                 Ok(Decoded::End { skip, trailers }) => {
-                    inner.consume(skip);
+                    inner.wire.consume(skip);
                     let trailers = trailers.filter(|_| inner.passes_trailers);
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))));
                 }
                 Ok(Decoded::Data { skip, len }) => {
-                    let data = inner.input.get(skip..skip + len).unwrap_or_default();
+                    let data = inner.wire.input.get(skip..skip + len).unwrap_or_default();
                     let data = Bytes::copy_from_slice(data);
-                    inner.consume(skip + len);
+                    inner.wire.consume(skip + len);
                     return Poll::Ready(Some(Ok(Frame::Data(data))));
                 }
-                Ok(Decoded::NeedMore) => inner.input.clear(),
+                Ok(Decoded::NeedMore) => inner.wire.input.clear(),
             }
             match ready!(inner.poll_fill(cx)) {
                 Ok(0) if inner.decoder.end_of_input().is_ok() => return Poll::Ready(None),
@@ -218,7 +205,7 @@ impl ServerConnection {
             // Whoever reads the body finds out.
             return Poll::Pending;
         }
-        while inner.input.len() < READ_AHEAD_LIMIT {
+        while inner.wire.input.len() < READ_AHEAD_LIMIT {
             match ready!(inner.poll_fill(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
@@ -229,41 +216,40 @@ impl ServerConnection {
 
     /// Appends the head of a response to what is to be written.
     pub fn write_head(&self, version: Protocol, head: &ResponseHead, extra: &[(&str, &[u8])]) {
-        encode::response_head(&mut self.inner.borrow_mut().output, version, head, extra);
+        encode::response_head(self.inner.borrow_mut().wire.output(), version, head, extra);
     }
 
     /// Appends a piece of the response's body.
     pub fn write_data(&self, length: BodyLength, bytes: &[u8]) {
-        encode::data(&mut self.inner.borrow_mut().output, length, bytes);
+        encode::data(self.inner.borrow_mut().wire.output(), length, bytes);
     }
 
     /// Appends the end of the response's body.
     pub fn write_end(&self, length: BodyLength, trailers: Option<&Headers>) {
-        encode::end(&mut self.inner.borrow_mut().output, length, trailers);
+        encode::end(self.inner.borrow_mut().wire.output(), length, trailers);
     }
 
     /// Bytes that wait to be written.
     #[must_use]
     pub fn output_len(&self) -> usize {
-        let inner = self.inner.borrow();
-        inner.output.len() - inner.written
+        self.inner.borrow().wire.waiting()
     }
 
     /// Writes what is to be written.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.borrow_mut().poll_flush(cx)
+        self.inner.borrow_mut().wire.poll_flush(cx)
     }
 
     /// Ends the sending direction.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner.borrow_mut().io).poll_shutdown(cx)
+        Pin::new(&mut self.inner.borrow_mut().wire.io).poll_shutdown(cx)
     }
 
     /// Reads and drops what still comes, after the sending direction ended; ready when the client closed too.
     pub fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = &mut *self.inner.borrow_mut();
         loop {
-            inner.input.clear();
+            inner.wire.input.clear();
             match ready!(inner.poll_fill(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
@@ -275,26 +261,17 @@ impl ServerConnection {
     #[must_use]
     pub fn into_stream(self) -> (Io, Vec<u8>) {
         let inner = self.inner.into_inner();
-        (inner.io, inner.input)
+        (inner.wire.io, inner.wire.input)
     }
 }
 
 impl Inner {
     /// RFC 9112 §2.2: empty lines before a request are ignored.
     fn skip_empty_lines(&mut self) {
-        let length = 2 * self.input.chunks(2).take_while(|line| line == b"\r\n").count();
+        let length = 2 * self.wire.input.chunks(2).take_while(|line| line == b"\r\n").count();
         if length > 0 {
-            self.consume(length);
+            self.wire.consume(length);
             self.scan = HeadScan::default();
-        }
-    }
-
-    fn consume(&mut self, length: usize) {
-        if length >= self.input.len() {
-            // Give the memory back: the connection may now be idle for an hour.
-            self.input = Vec::new();
-        } else {
-            self.input.drain(..length);
         }
     }
 
@@ -302,39 +279,14 @@ impl Inner {
         if self.is_read_closed {
             return Poll::Ready(Ok(0));
         }
-        with_scratch(|scratch| {
-            let length = ready!(self.io.poll_read_into(cx, scratch))?;
-            self.is_read_closed = length == 0;
-            self.received += length as u64;
-            self.input.extend_from_slice(scratch.get(..length).unwrap_or_default());
-            Poll::Ready(Ok(length))
-        })
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(bytes) = self.output.get(self.written..).filter(|b| !b.is_empty()) {
-            let length = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-            if length == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += length;
-            self.sent += length as u64;
-        }
-        if self.written > 0 {
-            self.output = Vec::new();
-            self.written = 0;
-            self.needs_flush = true;
-        }
-        if self.needs_flush {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.needs_flush = false;
-        }
-        Poll::Ready(Ok(()))
+        let length = ready!(self.wire.poll_fill(cx))?;
+        self.is_read_closed = length == 0;
+        Poll::Ready(Ok(length))
     }
 
     fn fail_body(&mut self, error: HeadError) -> Box<Failure> {
         self.body_error = Some(error);
-        self.input = Vec::new();
+        self.wire.input = Vec::new();
         Box::new(Failure::of(FailureKind::Downstream, CauseCode::BadRequest))
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::settings;
 use super::writer::Queue;
+use crate::clock;
 
 /// Room for the line that makes a buffer full.
 const SLACK_BYTES: usize = 4 * 1024;
@@ -116,7 +117,7 @@ pub async fn flush_at_intervals() {
     // A buffer waits for a quarter longer than it should at most.
     let pause = (settings().flush_interval / 4).max(Duration::from_millis(1));
     loop {
-        tokio::time::sleep(pause).await;
+        clock::sleep(pause).await;
         flush_when_due();
     }
 }
