@@ -1,6 +1,6 @@
 # `make test` passes all tests on a fresh machine; `make check` is what needs no run. Both are what .ci/run calls.
 
-.PHONY: test check setup parity parity-self bench bench-clocks bench-peers fuzz-smoke
+.PHONY: test check setup parity parity-self istio istio-here bench bench-clocks bench-peers fuzz-smoke
 
 CARGO_DENY = 0.20.2
 
@@ -34,6 +34,18 @@ parity:
 # Envoy on both sides: finds cases that do not repeat.
 parity-self:
 	cargo run --quiet --package outrigger-tests --bin parity -- --right envoy $(PARITY)
+
+# The same mesh under the real istiod, pilot-agent and iptables rules, with Envoy and with Outrigger; needs root, elsewhere it says so. What is measured is
+# measured with the binary of `make bench`. ISTIO passes flags, as in `make istio ISTIO="--set seed"`.
+istio:
+	@if unshare --net true 2>/dev/null; then $(MAKE) --no-print-directory istio-here; else \
+		echo "istio: NOT RUN: it makes network namespaces and needs root" >&2; fi
+
+istio-here:
+	tests/setup istio
+	cargo build --quiet --package outrigger --package outrigger-tests --bins
+	cargo build --quiet --profile bench --bin outrigger
+	cargo run --quiet --package outrigger-tests --bin istio -- --shipped target/release/outrigger $(ISTIO)
 
 # Every parser of hostile bytes on its corpus and on mutations of it. FUZZ_RUNS and FUZZ_SEED change how many and which.
 fuzz-smoke:

@@ -5,7 +5,9 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use outrigger_benches::functions::{Filters, Hosts, LogLine, Policies, Routes, Worker};
+use outrigger_benches::functions::{
+    Filters, Hosts, LogLine, Mesh, Policies, Pushes, Routes, Worker,
+};
 use outrigger_policy::lb::{LeastRequest, Policy, RoundRobin};
 
 fn route(criterion: &mut Criterion) {
@@ -59,5 +61,24 @@ fn access_log(criterion: &mut Criterion) {
     criterion.bench_function("access_log/line", |bench| bench.iter(|| log.write()));
 }
 
-criterion_group!(functions, route, rbac, pick, snapshot, filters, access_log);
+fn mesh(criterion: &mut Criterion) {
+    let mut mesh = Mesh::new().unwrap();
+    criterion.bench_function("istio_stats/request", |bench| bench.iter(|| mesh.report()));
+    let made = Mesh::new().unwrap();
+    criterion.bench_function("peer_metadata/pass", |bench| {
+        bench.iter_batched(
+            || made.exchange(),
+            |exchange| mesh.pass(exchange),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn push(criterion: &mut Criterion) {
+    let mut pushes = Pushes::new(5_000).unwrap();
+    criterion.bench_function("push/equal_to_5000", |b| b.iter(|| pushes.equal().unwrap()));
+    criterion.bench_function("push/one_of_5000", |b| b.iter(|| pushes.one().unwrap()));
+}
+
+criterion_group!(functions, route, rbac, pick, snapshot, filters, access_log, mesh, push);
 criterion_main!(functions);

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use gungraun::main;
 use gungraun::prelude::*;
 use outrigger::exchange::Exchange;
-use outrigger_benches::functions::{Filters, Hosts, LogLine, Policies, Routes, Worker};
+use outrigger_benches::functions::{Filters, Hosts, LogLine, Mesh, Policies, Routes, Worker};
 use outrigger_policy::lb::{LeastRequest, Policy, RoundRobin};
 
 // Set-ups do the work once: the first time also finds symbols and fills caches.
@@ -89,9 +89,37 @@ fn access_log(log: LogLine) -> LogLine {
     log
 }
 
+fn mesh_and_exchange() -> (Mesh, Box<Exchange>) {
+    let mut mesh = Mesh::new().unwrap();
+    let first = mesh.exchange();
+    drop(mesh.pass(first));
+    let exchange = mesh.exchange();
+    (mesh, exchange)
+}
+
+#[library_benchmark]
+#[bench::pass(mesh_and_exchange())]
+fn peer_metadata((mut mesh, exchange): (Mesh, Box<Exchange>)) -> (Mesh, Option<Box<Exchange>>) {
+    let exchange = mesh.pass(black_box(exchange));
+    (mesh, exchange)
+}
+
+fn mesh_that_reports() -> Mesh {
+    let mesh = Mesh::new().unwrap();
+    mesh.report();
+    mesh
+}
+
+#[library_benchmark]
+#[bench::request(mesh_that_reports())]
+fn istio_stats(mesh: Mesh) -> Mesh {
+    mesh.report();
+    mesh
+}
+
 library_benchmark_group!(
     name = functions,
-    benchmarks = [route, rbac, pick, snapshot, filters, access_log]
+    benchmarks = [route, rbac, pick, snapshot, filters, access_log, peer_metadata, istio_stats]
 );
 
 main!(library_benchmark_groups = functions);

@@ -1,10 +1,11 @@
 //! Bootstraps in YAML: taken or refused at a place, in time, and each time alike.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use outrigger::app;
 use outrigger::cli::Options;
+use outrigger::telemetry::metrics::Own;
 use outrigger_xds_api::envoy::config::bootstrap::v3::Bootstrap;
 use outrigger_xds_api::{Document, Pool, Unknown};
 use prost::Message;
@@ -65,7 +66,7 @@ fn outcome(data: &[u8]) -> String {
 
 /// Takes a bootstrap all the way to clusters that could be used; tells what was ignored, or path and reason of the refusal.
 pub(crate) fn translated(message: Bootstrap) -> Result<String, (String, String)> {
-    let mut loaded = app::translate(message, &Options::default(), 1)
+    let mut loaded = app::translate(message, &Options::default(), 1, &Arc::new(Own::detached()))
         .map_err(|error| (error.path, error.reason))?;
     for handle in loaded.store.settle(true).clusters {
         let cluster = handle.cluster();

@@ -9,6 +9,8 @@ mod client_hello;
 mod http1;
 pub mod mutate;
 mod path;
+mod peer_exchange;
+mod peer_metadata;
 mod rbac;
 mod resources;
 mod split;
@@ -19,6 +21,8 @@ pub use bootstrap::bootstrap;
 pub use client_hello::client_hello;
 pub use http1::http1;
 pub use path::path;
+pub use peer_exchange::peer_exchange;
+pub use peer_metadata::peer_metadata;
 pub use rbac::rbac;
 pub use resources::{encode, resources};
 
@@ -41,4 +45,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rbac", run: rbac, form: Form::Choices },
     Target { name: "bootstrap", run: bootstrap, form: Form::Text },
     Target { name: "resources", run: resources, form: Form::Message },
+    Target { name: "peer_metadata", run: peer_metadata, form: Form::Message },
+    Target { name: "peer_exchange", run: peer_exchange, form: Form::Bytes },
 ];

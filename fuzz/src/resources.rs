@@ -48,8 +48,7 @@ pub fn resources(data: &[u8]) {
 fn outcome(elements: &[Any]) -> Vec<String> {
     // The defaults are always valid.
     let Ok(registry) = Registry::new(StatsSpec::default(), 1) else { return Vec::new() };
-    let environment =
-        Environment { registry, runtime: Default::default(), secrets: Default::default() };
+    let environment = Environment::new(registry, Default::default());
     let mut store = Store::new(Arc::new(environment), Arc::default());
     elements.iter().map(|element| take(&mut store, element)).collect()
 }

@@ -9,6 +9,7 @@ use outrigger_policy::head::Headers;
 
 use crate::failure::Failure;
 use crate::http::codec::{http1, http2};
+use crate::http::filters::CountedMessages;
 use crate::http::progress::Progress;
 use crate::upstream::{Replay, UpstreamBody};
 
@@ -38,6 +39,8 @@ pub enum Body {
     Replay(Replay),
     /// The response of an upstream.
     Upstream(Box<UpstreamBody>),
+    /// A body whose gRPC messages are counted.
+    Counted(Box<CountedMessages>),
 }
 
 impl Body {
@@ -54,6 +57,7 @@ impl Body {
             Self::Request(body) => body.poll_frame(cx),
             Self::Replay(replay) => replay.poll_frame(cx),
             Self::Upstream(body) => body.poll_frame(cx),
+            Self::Counted(body) => body.poll_frame(cx),
         };
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             *self = Self::Empty;
@@ -70,13 +74,16 @@ impl Body {
             Self::Request(body) => body.is_end(),
             Self::Replay(replay) => replay.is_end(),
             Self::Upstream(body) => body.is_end(),
+            Self::Counted(body) => body.inner().is_end(),
         }
     }
 
     /// Keeps the request moving while the response waits for the client.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) {
-        if let Self::Upstream(body) = self {
-            body.poll_request(cx);
+        match self {
+            Self::Upstream(body) => body.poll_request(cx),
+            Self::Counted(body) => body.inner_mut().poll_request(cx),
+            _ => {}
         }
     }
 }

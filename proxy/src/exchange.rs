@@ -44,6 +44,8 @@ pub struct Exchange {
     pub is_internal: bool,
     /// The connection has to end after this response.
     pub closes_connection: bool,
+    /// The client has not told what the request is, so the response may.
+    pub tells_operation: bool,
     /// What telemetry knows.
     pub info: StreamInfo,
 }
@@ -71,6 +73,7 @@ impl Exchange {
             random: worker::with_rng(rand::Rng::next_u64),
             is_internal: false,
             closes_connection: false,
+            tells_operation: false,
             info,
         }
     }

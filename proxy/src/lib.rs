@@ -15,6 +15,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod listener;
 pub mod net;
+pub mod peer;
 pub mod stack;
 pub mod stage;
 pub mod telemetry;

@@ -10,19 +10,10 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
-    use outrigger::config::{ConfigError, Cx, Ignored, verdict};
+    use outrigger::config::{Cx, verdict};
     use outrigger::telemetry::metrics::{Registry, StatsSpec};
     use outrigger_xds::{Resource, ResourceType};
-    use outrigger_xds_api::any;
-    use outrigger_xds_api::envoy::config::cluster::v3::Cluster;
-    use outrigger_xds_api::envoy::config::listener::v3::filter::ConfigType as NetworkConfig;
-    use outrigger_xds_api::envoy::config::listener::v3::{Filter, Listener};
-    use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfig;
-    use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::{
-        HttpConnectionManager, HttpFilter,
-    };
     use outrigger_xds_api::envoy::service::discovery::v3::DeltaDiscoveryResponse;
-    use outrigger_xds_api::google::protobuf::Any;
     use prost::Message;
 
     /// What a refusal may name: extensions that come later, each by a word of its refusal.
@@ -40,16 +31,6 @@ mod tests {
         "a slow start",
         "ProxyProtocolUpstreamTransport",
     ];
-    /// Types of Istio's own filters. A resource that is refused because of one is looked at again without them, so that they hide nothing else.
-    const OWN: &[&str] = &[
-        "type.googleapis.com/stats.PluginConfig",
-        "type.googleapis.com/udpa.type.v1.TypedStruct",
-        "type.googleapis.com/istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
-        "type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
-    ];
-    /// How a cluster is refused because of one.
-    const OWN_OF_CLUSTERS: &str = "a filter of upstream connections is not supported";
-
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("tests/tapes")
     }
@@ -106,67 +87,6 @@ mod tests {
         general
     }
 
-    /// The same resource without Istio's own filters.
-    fn without_own_filters(resource: &Resource) -> Resource {
-        let is_own = |config: Option<&Any>| {
-            config.is_some_and(|config| OWN.contains(&config.type_url.as_str()))
-        };
-        let body = match resource.kind {
-            ResourceType::Cluster => {
-                let mut message = Cluster::decode(resource.body.clone()).unwrap();
-                message.filters.clear();
-                message.encode_to_vec()
-            }
-            ResourceType::Listener => {
-                let mut message = Listener::decode(resource.body.clone()).unwrap();
-                let chains = message.filter_chains.iter_mut();
-                for chain in chains.chain(&mut message.default_filter_chain) {
-                    chain.filters.retain(|filter| !is_own(network_config(filter)));
-                    for filter in &mut chain.filters {
-                        let Some(NetworkConfig::TypedConfig(config)) = &mut filter.config_type
-                        else {
-                            continue;
-                        };
-                        if let Ok(mut manager) = any::decode::<HttpConnectionManager>(config) {
-                            manager.http_filters.retain(|filter| !is_own(http_config(filter)));
-                            *config = any::encode(&manager);
-                        }
-                    }
-                }
-                message.encode_to_vec()
-            }
-            _ => resource.body.to_vec(),
-        };
-        Resource { body: body.into(), ..resource.clone() }
-    }
-
-    fn network_config(filter: &Filter) -> Option<&Any> {
-        match &filter.config_type {
-            Some(NetworkConfig::TypedConfig(config)) => Some(config),
-            _ => None,
-        }
-    }
-
-    fn http_config(filter: &HttpFilter) -> Option<&Any> {
-        match &filter.config_type {
-            Some(HttpConfig::TypedConfig(config)) => Some(config),
-            _ => None,
-        }
-    }
-
-    /// The verdict, and whether Istio's own filters had to be taken out for it.
-    fn judge(resource: &Resource) -> (Result<Vec<Ignored>, ConfigError>, bool) {
-        let registry = Registry::new(StatsSpec::default(), 1).unwrap();
-        let said = verdict(resource, &Cx::new(&registry));
-        let is_own = |error: &ConfigError| {
-            error.reason == OWN_OF_CLUSTERS || OWN.iter().any(|own| error.reason.contains(own))
-        };
-        if said.as_ref().is_err_and(is_own) {
-            return (verdict(&without_own_filters(resource), &Cx::new(&registry)), true);
-        }
-        (said, false)
-    }
-
     #[test]
     fn every_resource_has_its_verdict() {
         let mut lines = Vec::new();
@@ -174,15 +94,14 @@ mod tests {
         let mut wrong = Vec::new();
         for (tape, bytes) in tapes() {
             for ((kind, name), resource) in resources(&bytes) {
-                let (said, is_cut) = judge(&resource);
-                let cut = if is_cut { ", without Istio's own filters" } else { "" };
-                let said = match said {
+                let registry = Registry::new(StatsSpec::default(), 1).unwrap();
+                let said = match verdict(&resource, &Cx::new(&registry)) {
                     Ok(fields) => {
                         let fields = fields.into_iter();
                         ignored.extend(fields.map(|field| {
                             format!("{}: {}: {}", kind.noun(), general(&field.path), field.reason)
                         }));
-                        format!("accepted{cut}")
+                        "accepted".to_owned()
                     }
                     Err(error) => {
                         let text = error.to_string();
@@ -190,7 +109,7 @@ mod tests {
                         if tape.starts_with("seed") || !comes_later {
                             wrong.push(format!("{tape}: {} {name}: {text}", kind.noun()));
                         }
-                        format!("refused{cut}: {text}")
+                        format!("refused: {text}")
                     }
                 };
                 lines.push(format!("{tape}: {} {name}: {said}\n", kind.noun()));

@@ -1,7 +1,8 @@
 //! The harness of the tests that run a whole proxy.
 //!
 //! [`parity`] runs a case file on two binaries and compares what a client, an upstream, the access log
-//! and the counters show; [`generate`] does the same with random route tables. [`load`] sends many requests at once. The other modules are
+//! and the counters show; [`generate`] does the same with random route tables. [`load`] sends many requests at once. [`istio`] is a whole mesh under the
+//! real istiod. The other modules are
 //! the ends and tools that both use: recording upstreams, raw clients, certificates, processes. Nothing
 //! here knows the proxy's own crates: a proxy is a path.
 
@@ -13,6 +14,7 @@ pub mod client;
 #[allow(clippy::indexing_slicing, reason = "what a JSON value does not hold is null")]
 pub mod control;
 pub mod generate;
+pub mod istio;
 pub mod load;
 pub mod parity;
 pub mod ports;

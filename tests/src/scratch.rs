@@ -24,7 +24,7 @@ impl Scratch {
     /// When it cannot be made.
     pub fn new() -> Result<Self> {
         let turn = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("parity-{}-{turn}", process::id()));
+        let path = place(turn);
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         Ok(Self { path, keep: AtomicBool::new(false) })
     }
@@ -46,6 +46,17 @@ impl Drop for Scratch {
             drop(fs::remove_dir_all(&self.path));
         }
     }
+}
+
+/// Removes the directories of this process, when it has to end without dropping them.
+pub fn sweep() {
+    for turn in 0..NEXT.load(Ordering::Relaxed) {
+        drop(fs::remove_dir_all(place(turn)));
+    }
+}
+
+fn place(turn: u32) -> PathBuf {
+    env::temp_dir().join(format!("parity-{}-{turn}", process::id()))
 }
 
 #[cfg(test)]

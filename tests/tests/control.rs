@@ -136,6 +136,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_that_cannot_be_had_is_told() {
+        for form in BOTH {
+            let backend = Backend::start(Duration::ZERO).unwrap();
+            let mut world = mesh(form, &backend);
+            world.start().await.unwrap();
+            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = taken.local_addr().unwrap().port();
+            world.write("second", &listener("second", port, "r", json!({}))).unwrap();
+            world.push().await.unwrap();
+            let refusal = world.plane().unwrap().refusal("Listener").await.unwrap();
+            let expected = format!(
+                "Error adding/updating listener(s) second: listener second: cannot bind '127.0.0.1:{port}'"
+            );
+            assert!(refusal.starts_with(&expected), "{refusal}");
+            let dump = world.dump("resource=dynamic_listeners").await.unwrap().to_string();
+            assert!(dump.contains("cannot bind"), "{dump}");
+            assert_eq!(world.get("/").await.unwrap().0, 200, "the other one serves");
+        }
+    }
+
+    #[tokio::test]
     async fn a_control_plane_that_dies_takes_nothing_with_it() {
         for form in BOTH {
             let backend = Backend::start(Duration::ZERO).unwrap();

@@ -23,6 +23,12 @@ mod tests {
         let own = certificate("default", &pem("server.crt"), &pem("server.key"));
         world.write("default", &own).unwrap();
         world.write("rootca", &roots("ROOTCA", &pem("ca.crt"))).unwrap();
+        // What a ServiceEntry of set rich names: the agent reads such files.
+        let name = "file-cert:/etc/certs/cert.pem~/etc/certs/key.pem";
+        let of_file = certificate(name, &pem("client.crt"), &pem("client.key"));
+        world.write("file-cert", &of_file).unwrap();
+        let name = "file-root:/etc/certs/ca.pem";
+        world.write("file-root", &roots(name, &pem("ca.crt"))).unwrap();
         world.start_plane().await.unwrap();
         let socket = world.scratch.path().join("istiod");
         let replay = Replay::start(tape, &socket).unwrap();

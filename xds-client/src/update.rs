@@ -18,7 +18,7 @@ pub enum Extent {
 pub struct Update {
     /// The type.
     pub kind: ResourceType,
-    /// The version of the whole; opaque, and no change detector.
+    /// The version of the whole, for people: opaque, and no change detector.
     pub version: Arc<str>,
     /// Resources that are new, changed, or said again.
     pub resources: Vec<Resource>,

@@ -28,7 +28,11 @@ impl Filters {
     /// # Errors
     /// If the sidecar's file is refused.
     pub fn new() -> Result<Self> {
-        Ok(Self { manager: Sidecar::new()?.manager, stage: FiltersLayer.layer(Answer) })
+        Ok(Self::of(Sidecar::new()?.manager))
+    }
+
+    pub(super) fn of(manager: Arc<HttpConnectionManager>) -> Self {
+        Self { manager, stage: FiltersLayer.layer(Answer) }
     }
 
     /// A request that comes to the filters.

@@ -4,7 +4,9 @@
 
 mod filters;
 mod log;
+mod mesh;
 mod pick;
+mod push;
 mod rbac;
 mod routes;
 mod snapshot;
@@ -12,7 +14,9 @@ mod stream;
 
 pub use filters::Filters;
 pub use log::LogLine;
+pub use mesh::Mesh;
 pub use pick::Hosts;
+pub use push::Pushes;
 pub use rbac::Policies;
 pub use routes::Routes;
 pub use snapshot::Worker;

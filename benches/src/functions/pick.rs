@@ -33,6 +33,7 @@ impl Hosts {
             weight: 1,
             priority: 0,
             health: EdsHealth::Healthy,
+            workload: None,
         };
         let hosts = (0..count).map(host).collect();
         let localities = vec![LocalitySpec { weight: 1, priority: 0, hosts }];

@@ -43,6 +43,7 @@ impl Routes {
                 overrides: overrides.clone(),
                 forward: ForwardPolicy::default(),
                 stats: None,
+                operation: None,
             },
         };
         let table = RouteTable::new(RouteTableSpec {

@@ -13,6 +13,7 @@ use outrigger::http::progress::Progress;
 use outrigger::listener::{Connection, Listener, Terminal};
 use outrigger::net::Address;
 use outrigger::telemetry::StreamInfo;
+use outrigger::telemetry::metrics::Own;
 use outrigger::upstream::Cluster;
 use outrigger_policy::head::{Protocol as Version, RequestHead};
 use tempfile::TempDir;
@@ -35,8 +36,16 @@ impl Sidecar {
         let folder = tempfile::tempdir()?;
         let bootstrap = Bootstrap { chain: Chain::Sidecar, protocol: Protocol::Http1 };
         let bootstrap = bootstrap.text(folder.path(), Ports { proxy: 1, backend: 2 });
+        Self::of(bootstrap, folder)
+    }
+
+    /// The first listener and the cluster `up` of another bootstrap.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub(super) fn of(bootstrap: String, folder: TempDir) -> Result<Self> {
         let options = Options { config_yaml: Some(bootstrap), ..Options::default() };
-        let mut store = app::load(&options, 1)?.store;
+        let mut store = app::load(&options, 1, &Arc::new(Own::detached()))?.store;
         store.settle(true);
         let snapshot = store.snapshot.load();
         let listener = snapshot.listener("in").context("no listener")?;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rand::Rng;
+use rand::{Rng, RngExt as _};
 use smallvec::SmallVec;
 
 use super::compile::Plan;
@@ -166,8 +166,9 @@ impl<H: Target> Balancer<H> {
 
     /// A host for one attempt.
     ///
-    /// A host that `avoid` accepts is passed over up to `attempts` times; then the last choice stands,
-    /// as in Envoy (RetryPolicy.host_selection_retry_max_attempts).
+    /// A host that `avoid` accepts is passed over up to `attempts` times, as in Envoy
+    /// (RetryPolicy.host_selection_retry_max_attempts). Then Envoy lets the last choice stand; here it gives way to any other host of its
+    /// priority: a host that has just failed has no requests, so the least loaded one is too often the same again.
     ///
     /// # Errors
     /// Without a host that may be used.
@@ -201,7 +202,31 @@ impl<H: Target> Balancer<H> {
             }
             pick = self.pick_any(shares, cursor, rng)?;
         }
+        if attempts > 0
+            && avoid(pick.host)
+            && let Some(other) = self.other(pick.reason, &avoid, rng)
+        {
+            pick.host = other;
+        }
         Ok(pick)
+    }
+
+    /// A host like that of `reason` which `avoid` does not accept, if there is one.
+    fn other(
+        &self,
+        reason: Reason,
+        avoid: impl Fn(&H) -> bool,
+        rng: &mut impl Rng,
+    ) -> Option<&Arc<H>> {
+        let level = self.priorities.get(reason.priority as usize)?;
+        let list = match reason.availability {
+            _ if reason.in_panic => level.all,
+            Availability::Healthy => level.healthy.list,
+            Availability::Degraded => level.degraded.list,
+        };
+        let hosts = self.hosts.get(self.lists.get(list as usize)?.range.clone())?;
+        let (before, after) = hosts.split_at_checked(rng.random_range(0..hosts.len().max(1)))?;
+        after.iter().chain(before).find(|host| !avoid(host))
     }
 
     /// How the load is shared when these priorities get none; `None` if the others can carry nothing.

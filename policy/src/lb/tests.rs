@@ -242,7 +242,7 @@ fn a_busy_host_is_passed_over_and_a_busy_heavy_one_gets_less() {
 }
 
 #[test]
-fn an_avoided_host_is_taken_only_when_the_attempts_are_spent() {
+fn an_avoided_host_is_taken_only_when_there_is_no_other() {
     let hosts = priorities(&[&[H; 3]]);
     let balancer = Balancer::new(&Settings::default(), &hosts);
     let (mut cursor, mut rng) = (Cursor::new(), rng());
@@ -251,11 +251,28 @@ fn an_avoided_host_is_taken_only_when_the_attempts_are_spent() {
         balancer.pick(&mut cursor, &mut rng, avoid, attempts).unwrap().host.id
     };
     for _ in 0..100 {
-        assert!(pick(&[0, 1], 2) == 2);
+        assert_eq!(pick(&[0, 1], 1), 2, "although one choice more is not always enough");
         let first = pick(&[], 0);
         assert_eq!(pick(&[0, 1, 2], 5), (first + 6) % 3, "the last of six choices in turn");
         assert_eq!(pick(&[(first + 1) % 3], u32::MAX), (first + 2) % 3);
         assert!(pick(&[0, 1, 2], u32::MAX) < 3);
+    }
+}
+
+#[test]
+fn the_least_loaded_host_is_not_tried_again_and_again() {
+    let hosts = priorities(&[&[H; 2]]);
+    hosts[0][0].hosts[1].active.store(9, Ordering::Relaxed);
+    let policy = Policy::LeastRequest(LeastRequest::new(2, 1.0));
+    let balancer = Balancer::new(&Settings { policy, ..Settings::default() }, &hosts);
+    let (mut cursor, mut rng) = (Cursor::new(), rng());
+    let mut pick = |avoided: &[u32]| {
+        let avoid = |host: &Host| avoided.contains(&host.id);
+        balancer.pick(&mut cursor, &mut rng, avoid, 5).unwrap().host.id
+    };
+    for _ in 0..1000 {
+        assert_eq!(pick(&[0]), 1);
+        assert!(pick(&[0, 1]) < 2);
     }
 }
 

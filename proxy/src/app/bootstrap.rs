@@ -10,8 +10,8 @@ use prost::Message as _;
 
 use crate::cli::Options;
 use crate::config::bootstrap::Bootstrap;
-use crate::config::{self, At, ConfigError, Cx, Environment, Ignored, Store};
-use crate::telemetry::metrics::{Registry, StatsSpec, StatsSpecError};
+use crate::config::{self, At, ConfigError, Cx, Environment, Ignored, Mesh, Store};
+use crate::telemetry::metrics::{Own, Registry, StatsSpec, StatsSpecError};
 use crate::tls::SecretCells;
 
 /// A bootstrap that is valid.
@@ -61,7 +61,11 @@ pub enum BootstrapError {
 ///
 /// # Errors
 /// Why it is refused.
-pub fn load(options: &Options, workers: usize) -> Result<Loaded, BootstrapError> {
+pub fn load(
+    options: &Options,
+    workers: usize,
+    metrics: &Arc<Own>,
+) -> Result<Loaded, BootstrapError> {
     let document = document(options)?;
     let mut unknown = Vec::new();
     let message = {
@@ -73,7 +77,7 @@ pub fn load(options: &Options, workers: usize) -> Result<Loaded, BootstrapError>
             document.read(&pool, Unknown::Refuse)?
         }
     };
-    let loaded = translate(message, options, workers).map_err(|error| {
+    let loaded = translate(message, options, workers, metrics).map_err(|error| {
         let place = document.locate(&error.path);
         BootstrapError::Config { file: place.file.into(), line: place.line, error }
     })?;
@@ -106,6 +110,7 @@ pub fn translate(
     mut message: Message,
     options: &Options,
     workers: usize,
+    metrics: &Arc<Own>,
 ) -> Result<Loaded, ConfigError> {
     let node = message.node.get_or_insert_default();
     if !options.service_node.is_empty() {
@@ -128,7 +133,10 @@ pub fn translate(
 
     let registry = Registry::new(bootstrap.stats.clone(), workers).map_err(refused)?;
     let runtime = std::mem::take(&mut bootstrap.runtime);
-    let environment = Arc::new(Environment { registry, runtime, secrets: SecretCells::default() });
+    let own = std::mem::take(&mut bootstrap.node.own);
+    let mesh = Mesh::new(own, &registry, metrics);
+    let environment =
+        Arc::new(Environment { registry, runtime, secrets: SecretCells::default(), mesh });
     let mut store = Store::new(environment, Arc::default());
     for (field, resources) in [
         ("clusters", static_resources(ResourceType::Cluster, &bootstrap.clusters, |c| &c.name)),

@@ -92,7 +92,7 @@ fn serve(options: Options, unknown: &[String]) -> Result<(), AppError> {
         buffer_bytes: options.file_flush_min_size_kb as usize * 1024,
         dropped: own.log_lines_dropped.clone(),
     });
-    let loaded = load(&options, workers)?;
+    let loaded = load(&options, workers, &own)?;
     install_log(&options, loaded.bootstrap.log_format.as_ref())?;
     for flag in unknown {
         tracing::warn!("the flag {flag} is not known, and ignored");

@@ -3,10 +3,10 @@
 //! Equal bytes are neither decoded nor translated: a control plane repeats itself. What is refused is noted beside the last good version, which
 //! stays.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use hashbrown::HashSet;
 use outrigger_xds::{Extent, Resource, ResourceType, Update};
 
 use super::cluster::{self, Discovery};
@@ -37,8 +37,9 @@ impl Store {
     /// Returns the resources that were refused; all others were taken.
     pub fn apply(&mut self, update: Update) -> Vec<Rejection> {
         let Update { kind, version, resources, removed, extent } = update;
-        self.versions.insert(kind, version);
-        let named: HashSet<Arc<str>> = resources.iter().map(|r| r.name.clone()).collect();
+        let count = resources.len();
+        let mut named = HashSet::with_capacity(resources.len());
+        let is_new: Vec<bool> = resources.iter().map(|r| named.insert(r.name.clone())).collect();
         // Removals come first: a listener that is gone leaves its address to the next.
         for name in removed.iter().filter(|name| !named.contains(*name)) {
             self.remove(kind, name);
@@ -51,19 +52,21 @@ impl Store {
             }
         }
         let mut rejections = Vec::new();
-        let mut seen = HashSet::new();
-        for resource in resources {
+        for (resource, is_new) in resources.into_iter().zip(is_new) {
             let name = resource.name.clone();
-            let taken = if seen.insert(name.clone()) {
+            let taken = if is_new {
                 self.take(resource)
             } else {
                 let reason = format!("duplicate {} {name} found", kind.noun());
                 Err(ConfigError { path: String::new(), reason })
             };
             if let Err(error) = taken {
-                tracing::warn!(version = %self.version_of(kind), "{} {name} is refused: {error}", kind.noun());
+                tracing::warn!(%version, "{} {name} is refused: {error}", kind.noun());
                 rejections.push(Rejection { name, error });
             }
+        }
+        if rejections.len() < count || count == 0 {
+            self.versions.insert(kind, version);
         }
         rejections
     }
@@ -145,6 +148,7 @@ impl Store {
             Discovery::Static(_) | Discovery::Dns(_) => {}
         }
         let bytes = (origin == Origin::Dynamic).then(|| resource.clone());
+        self.taken.insert((ResourceType::Cluster, name.clone()));
         let value = ClusterHandle::new(spec, bytes, &environment);
         let old = slot.warming.take();
         let version = Version { resource, since: SystemTime::now(), value, needs };
@@ -221,10 +225,7 @@ impl Store {
         let slot = self.listeners.entry(name.clone()).or_insert_with(|| Slot::new(origin));
         let mut listener = match translated {
             Ok(listener) => listener,
-            Err(error) => {
-                self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
-                return Err(refuse(slot, resource, error));
-            }
+            Err(error) => return Err(refuse(slot, resource, error)),
         };
         slot.refused = None;
         let stat = if slot.is_vacant() {
@@ -282,6 +283,7 @@ impl Store {
             Err(error) => return Err(refuse(slot, resource, error)),
         }
         let ignored = cx.take_ignored();
+        self.taken.insert((ResourceType::Routes, name.clone()));
         self.pending.routes.insert(name);
         Ok(ignored)
     }
@@ -337,7 +339,9 @@ impl Store {
                 slot.refused = None;
                 let warming = slot.warming.take();
                 let active = slot.active.take();
-                self.cluster_stats.inc(ClusterManagerStat::cluster_removed);
+                if warming.is_some() || active.is_some() {
+                    self.cluster_stats.inc(ClusterManagerStat::cluster_removed);
+                }
                 for version in warming.into_iter().chain(active) {
                     version.value.retire();
                     self.drop_cluster(name, version);
@@ -352,7 +356,9 @@ impl Store {
                 slot.refused = None;
                 let warming = slot.warming.take();
                 let active = slot.active.take();
-                self.listener_stats.inc(ListenerManagerStat::listener_removed);
+                if warming.is_some() || active.is_some() {
+                    self.listener_stats.inc(ListenerManagerStat::listener_removed);
+                }
                 for version in warming.into_iter().chain(active) {
                     version.needs.iter().for_each(|need| self.release(need));
                 }

@@ -1,13 +1,16 @@
 //! What translators need besides their message, and what they have to tell.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use outrigger_xds::ResourceType;
 
+use super::environment::Mesh;
 use super::error::At;
 use super::runtime::{self, Runtime};
 use super::source::ConfigSource;
+use crate::peer::Own;
 use crate::telemetry::metrics::Registry;
 use crate::tls::{SecretCell, SecretCells};
 
@@ -17,6 +20,7 @@ pub struct Cx<'a> {
     pub registry: &'a Arc<Registry>,
     /// Values that the bootstrap's runtime layers set.
     pub runtime: &'a Runtime,
+    mesh: Option<&'a Mesh>,
     clusters: Option<&'a dyn Fn(&str) -> bool>,
     secrets: Option<&'a SecretCells>,
     scope: RefCell<String>,
@@ -53,6 +57,7 @@ impl<'a> Cx<'a> {
         Self {
             registry,
             runtime: &runtime::EMPTY,
+            mesh: None,
             clusters: None,
             secrets: None,
             scope: RefCell::new(String::new()),
@@ -66,6 +71,25 @@ impl<'a> Cx<'a> {
     pub const fn with_runtime(mut self, runtime: &'a Runtime) -> Self {
         self.runtime = runtime;
         self
+    }
+
+    /// The same in a mesh.
+    #[must_use]
+    pub const fn with_mesh(mut self, mesh: &'a Mesh) -> Self {
+        self.mesh = Some(mesh);
+        self
+    }
+
+    /// This workload, and its metrics; nobody's, if nobody has said.
+    #[must_use]
+    pub fn mesh(&self) -> Cow<'_, Mesh> {
+        self.mesh.map_or_else(|| Cow::Owned(Mesh::nobody(self.registry)), Cow::Borrowed)
+    }
+
+    /// This workload.
+    #[must_use]
+    pub fn own(&self) -> Arc<Own> {
+        self.mesh.map_or_else(Arc::default, |mesh| mesh.own.clone())
     }
 
     /// The same with the clusters that there are: the function says whether it knows a name.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use outrigger_xds_api::envoy;
+use outrigger_xds_api::{envoy, istio};
 use prost::Name;
 
 use super::fields::{Documented, Fate};
@@ -25,6 +25,15 @@ macro_rules! rows {
 }
 
 rows! {
+    istio::alpn::AlpnOverride,
+    istio::alpn::FilterConfig,
+    istio::stats::MetricConfig,
+    istio::stats::MetricDefinition,
+    istio::stats::PluginConfig,
+    envoy::config::cluster::v3::Filter,
+    envoy::config::core::v3::GrpcMethodList,
+    envoy::config::core::v3::grpc_method_list::Service,
+    envoy::extensions::filters::http::grpc_stats::v3::FilterConfig,
     envoy::config::accesslog::v3::AccessLog,
     envoy::config::accesslog::v3::AccessLogFilter,
     envoy::config::accesslog::v3::AndFilter,
@@ -130,6 +139,7 @@ rows! {
     envoy::config::rbac::v3::principal::Authenticated,
     envoy::config::rbac::v3::principal::Set,
     envoy::config::rbac::v3::rbac::AuditLoggingOptions,
+    envoy::config::route::v3::Decorator,
     envoy::config::route::v3::DirectResponseAction,
     envoy::config::route::v3::FilterConfig,
     envoy::config::route::v3::HeaderMatcher,

@@ -16,7 +16,7 @@ use outrigger_xds_api::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint as EndpointMessage, LbEndpoint, LocalityLbEndpoints,
 };
 
-use super::cluster::{Rules, labels};
+use super::cluster::{Rules, labels, workload};
 use super::common::{
     Endpoint, Translated, address, address_kind, duration, enumeration, fraction, locality,
     message_of, non_empty, required, socket_address,
@@ -267,6 +267,7 @@ impl Place<'_> {
         fields!(cx, at, message => LbEndpoint {
             used: health_status, metadata, load_balancing_weight, host_identifier;
         });
+        let workload = workload(metadata.as_ref());
         let own = labels(metadata, &at.field("metadata"), cx)?;
         let weight = load_balancing_weight.map_or(1, |weight| weight.value);
         if weight == 0 {
@@ -304,6 +305,7 @@ impl Place<'_> {
             weight,
             priority: self.priority,
             health,
+            workload,
         };
         Ok((spec, name))
     }

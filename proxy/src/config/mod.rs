@@ -28,6 +28,7 @@ mod snapshot;
 mod source;
 mod store;
 mod tls;
+mod typed_struct;
 mod verdict;
 mod warming;
 
@@ -36,7 +37,7 @@ pub use bootstrap::{DynamicResources, LogFormat};
 pub use cluster_handle::ClusterHandle;
 pub use cx::{Cx, Ignored, Need};
 pub use dump::{DumpQuery, node_json};
-pub use environment::Environment;
+pub use environment::{Environment, Mesh};
 pub use error::{At, ConfigError};
 pub use fields::{Documented, Fate};
 pub use management_server::ManagementServer;

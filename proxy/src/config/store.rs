@@ -44,6 +44,8 @@ pub struct Store {
     pub(super) needs: HashMap<(ResourceType, Arc<str>), Vec<(Need, usize)>>,
     /// Resources that are needed more, less or elsewhere since this was last asked.
     touched: HashSet<(ResourceType, Arc<str>)>,
+    /// Clusters and routes that were taken in since this was last asked, and were not there before.
+    pub(super) taken: HashSet<(ResourceType, Arc<str>)>,
     /// Clusters that nobody was told about yet.
     pub(super) new_clusters: Vec<Arc<ClusterHandle>>,
     pub(super) pending: Pending,
@@ -79,6 +81,7 @@ impl Store {
             versions: HashMap::new(),
             needs: HashMap::new(),
             touched: HashSet::new(),
+            taken: HashSet::new(),
             new_clusters: Vec::new(),
             pending: Pending::default(),
             snapshot,
@@ -124,6 +127,11 @@ impl Store {
     /// Resources about which [`needs_of`](Self::needs_of) may have another answer since this was last asked.
     pub fn take_touched(&mut self) -> HashSet<(ResourceType, Arc<str>)> {
         std::mem::take(&mut self.touched)
+    }
+
+    /// Clusters and routes that were taken in, in a form that was not there before, since this was last asked.
+    pub fn take_taken(&mut self) -> HashSet<(ResourceType, Arc<str>)> {
+        std::mem::take(&mut self.taken)
     }
 
     /// From where a resource is needed now.

@@ -71,6 +71,8 @@ pub struct Control {
     resolver: dns::Resolver,
     listener_stats: ListenerManagerStats,
     server_stats: ServerStats,
+    /// Listeners that could not be bound since this was last asked, and why.
+    unbound: Vec<(Arc<str>, String)>,
     /// Set once a listener of the bootstrap cannot be bound: the process ends.
     fatal: watch::Sender<Option<Arc<BindError>>>,
     this: Weak<RefCell<Self>>,
@@ -111,6 +113,7 @@ impl Control {
                 resolver: dns::Resolver::default(),
                 listener_stats,
                 server_stats,
+                unbound: Vec::new(),
                 fatal: watch::Sender::new(None),
                 this: this.clone(),
             })
@@ -157,6 +160,7 @@ impl Control {
             Err(error) => {
                 self.listener_stats.inc(ListenerManagerStat::listener_create_failure);
                 tracing::error!("{error}");
+                self.unbound.push((name.clone(), error.to_string()));
                 if self.store.cannot_bind(&name, &error) {
                     self.fatal.send_replace(Some(Arc::new(error)));
                 }

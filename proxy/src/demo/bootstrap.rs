@@ -123,9 +123,12 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::cli::Options;
     use crate::demo::certificates;
+    use crate::telemetry::metrics::Own;
 
     #[test]
     fn the_proxy_takes_the_bootstraps_of_the_demonstration() {
@@ -137,7 +140,8 @@ mod tests {
         for text in [frontend(&backends, dir.path()), outsiders(&backends, dir.path())] {
             assert!(!text.contains("{{"), "a placeholder is left:\n{text}");
             let options = Options { config_yaml: Some(text), ..Options::default() };
-            let loaded = crate::app::load(&options, 1).map_err(|error| error.to_string());
+            let loaded = crate::app::load(&options, 1, &Arc::new(Own::detached()))
+                .map_err(|error| error.to_string());
             assert_eq!(loaded.err(), None);
         }
     }

@@ -7,6 +7,7 @@ use outrigger_policy::timeout::RouterOptions;
 
 use super::filters::FilterChain;
 use super::forwarding::Forwarding;
+use super::operation::Side;
 use super::path::PathRules;
 use super::route::RouteTable;
 use super::tracing::Tracing;
@@ -198,4 +199,6 @@ pub struct HttpConnectionManager {
     pub router: RouterOptions,
     /// Sampling; `None` without tracing.
     pub tracing: Option<Tracing>,
+    /// Which side of a call it serves; `None` without tracing, when nobody is told what requests are.
+    pub side: Option<Side>,
 }

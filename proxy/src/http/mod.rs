@@ -7,6 +7,7 @@ pub mod header_ops;
 pub mod local_reply;
 pub mod manager;
 pub mod normalize;
+pub mod operation;
 pub mod path;
 pub mod progress;
 pub mod request_id;

@@ -22,6 +22,7 @@ use super::header_ops::HeaderOps;
 use super::local_reply::LocalReply;
 use super::manager::RouteSource;
 use super::normalize::is_upgrade;
+use super::operation;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
 use crate::telemetry::metrics::{CodeStats, VirtualClusterStats};
@@ -54,6 +55,8 @@ pub struct RouteEntry {
     pub forward: ForwardPolicy,
     /// Counters of its own. (envoy: config.route.v3.Route.stat_prefix)
     pub stats: Option<Box<RouteStats>>,
+    /// What the other side is told that a request is. (envoy: config.route.v3.Decorator)
+    pub operation: Option<Box<[u8]>>,
 }
 
 /// What a route with a `stat_prefix` counts.
@@ -241,6 +244,7 @@ impl<S: Stage> Service<Box<Exchange>> for RouteStage<S> {
         }
         exchange.routing = routing;
         if is_served {
+            operation::tell_upstream(&mut exchange);
             return Pass::on(self.next.call(exchange));
         }
         exchange.closes_connection = true;

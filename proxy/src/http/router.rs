@@ -202,6 +202,9 @@ fn forward(exchange: &mut Exchange, pinned: &Pinned) -> Result<(), LocalReply> {
     let is_upgrade = is_upgrade(&exchange.request);
     let mut plan = Plan::new(cluster, pinned.route.clone(), timeouts, retry, is_upgrade);
     plan.times_out_quietly = times_out_quietly;
+    if policy.attempt_count_in_request && !policy.mirrors.is_empty() {
+        exchange.request_mut().headers.set(Id::X_ENVOY_ATTEMPT_COUNT, b"1");
+    }
     mirror::start(exchange, &mut plan, &policy.mirrors);
     exchange.plan = Some(Box::new(plan));
     Ok(())
@@ -313,6 +316,7 @@ mod tests {
                 ..ForwardPolicy::default()
             },
             stats: None,
+            operation: None,
         };
         let matcher = RouteMatch::on(PathRule::Prefix(PathText::new("/p", true)));
         let route = Arc::new(Route { name: String::new(), matcher, payload: entry });

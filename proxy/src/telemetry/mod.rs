@@ -1,6 +1,7 @@
 //! What is told of the traffic: counters, access logs, causes.
 
 pub mod access_log;
+pub mod istio;
 pub mod log;
 pub mod memory;
 pub mod metrics;
@@ -9,7 +10,7 @@ mod stream_info;
 pub mod upstream_codes;
 
 pub use stage::{close, open};
-pub use stream_info::{StreamInfo, Timing, UpstreamInfo};
+pub use stream_info::{GrpcMessages, StreamInfo, Timing, Told, UpstreamInfo, UpstreamTls};
 
 use access_log::{AccessLog, Record};
 

@@ -66,6 +66,7 @@ pub fn close(exchange: &mut Exchange) {
     exchange.info.timing.end = Some(now);
     exchange.info.timing.request_end = exchange.progress.request_end();
     exchange.info.bytes_received = exchange.progress.received();
+    count_wire(exchange);
     let manager = &exchange.manager;
     let stats = &manager.stats;
     stats.down(HttpStat::downstream_rq_active);
@@ -78,10 +79,30 @@ pub fn close(exchange: &mut Exchange) {
         stats.inc(HttpStat::downstream_rq_rx_reset);
     }
     super::upstream_codes::close(exchange);
+    crate::http::filters::close(exchange);
+    super::istio::report(exchange);
     manager.access_log.write(&Record::of(exchange));
     let headers = std::mem::take(&mut exchange.response.headers);
     worker::keep_headers(headers);
     if let Some(head) = std::rc::Rc::get_mut(&mut exchange.request) {
         worker::keep_headers(std::mem::take(&mut head.headers));
+    }
+}
+
+/// What an HTTP/2 stream takes on the wire, which its codec does not tell: a frame for each head and the body, header lines as they are
+/// spelled.
+fn count_wire(exchange: &mut Exchange) {
+    const FRAME: u64 = 9;
+    let info = &mut exchange.info;
+    if info.protocol != Some(Protocol::Http2) || info.wire_received != 0 {
+        return;
+    }
+    let size = |bytes: usize| bytes as u64 + FRAME;
+    let body = |bytes: u64| if bytes == 0 { 0 } else { bytes + FRAME };
+    info.wire_received = size(exchange.request.headers.byte_size()) + body(info.bytes_received);
+    let trailers = info.response_trailers.as_ref().map_or(0, |lines| size(lines.byte_size()));
+    if exchange.response.status != 0 {
+        let head = size(exchange.response.headers.byte_size());
+        info.wire_sent = head + body(info.bytes_sent) + trailers;
     }
 }

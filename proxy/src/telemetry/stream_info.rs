@@ -2,7 +2,7 @@
 //! (envoy: `StreamInfo::StreamInfo`)
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::listener::Connection;
 use crate::net::Address;
+use crate::peer::Peer;
 use crate::upstream::{Cluster, Host};
 
 /// One stream: an HTTP exchange, or a TCP connection that is relayed.
@@ -59,6 +60,63 @@ pub struct StreamInfo {
     pub stream_id: OnceCell<Box<[u8]>>,
     /// Dynamic metadata: (filter, key, value).
     pub metadata: Vec<(&'static str, Arc<str>, Arc<str>)>,
+    /// What the client's proxy says of itself.
+    pub downstream_peer: Told,
+    /// Bytes of the request as they came, with heads and framing.
+    pub wire_received: u64,
+    /// Bytes of the response as they went.
+    pub wire_sent: u64,
+    /// Messages of a gRPC call, if somebody counts them.
+    pub grpc_messages: Option<Rc<GrpcMessages>>,
+}
+
+/// What the proxy at the other end has said of itself.
+#[derive(Clone, Debug, Default)]
+pub enum Told {
+    /// Nothing yet.
+    #[default]
+    NotYet,
+    /// Nothing, and it never will.
+    Nothing,
+    /// This.
+    Peer(Rc<Peer>),
+}
+
+impl Told {
+    /// The peer, if it has said who it is.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        match self {
+            Self::Peer(peer) => Some(peer),
+            Self::NotYet | Self::Nothing => None,
+        }
+    }
+
+    /// True if nothing more will be said.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        !matches!(self, Self::NotYet)
+    }
+}
+
+/// Messages of a gRPC call so far.
+#[derive(Debug, Default)]
+pub struct GrpcMessages {
+    /// From the client.
+    pub requests: Cell<u64>,
+    /// From the upstream.
+    pub responses: Cell<u64>,
+}
+
+/// What a handshake with an upstream has told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// The first URI in its certificate; empty if there is none.
+    pub peer_uri: Box<str>,
+    /// The first URI in ours.
+    pub local_uri: Box<str>,
+    /// The protocol that ALPN chose.
+    pub alpn: Option<Box<str>>,
 }
 
 /// The upstream's side, filled by attempts while the exchange waits for them.
@@ -84,6 +142,10 @@ pub struct UpstreamInfo {
     pub first_rx: Option<Instant>,
     /// Last byte of the response received.
     pub last_rx: Option<Instant>,
+    /// What its proxy says of itself.
+    pub peer: Told,
+    /// What the handshake with it has told.
+    pub tls: Option<Rc<UpstreamTls>>,
 }
 
 /// Moments of a stream, as far as they were reached.
@@ -122,6 +184,10 @@ impl StreamInfo {
             response_trailers: None,
             stream_id: OnceCell::new(),
             metadata: Vec::new(),
+            downstream_peer: Told::default(),
+            wire_received: 0,
+            wire_sent: 0,
+            grpc_messages: None,
         }
     }
 

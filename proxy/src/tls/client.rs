@@ -12,8 +12,9 @@ use tokio_rustls::TlsConnector;
 
 use super::certificate::{Certificate, TlsError};
 use super::verify::{NameCheck, Verifier};
-use super::{CommonSpec, InUse};
+use super::{CommonSpec, InUse, PeerCertificate};
 use crate::net::{Io, Stream};
+use crate::telemetry::UpstreamTls;
 
 /// Hosts whose sessions are kept for a quick second handshake.
 const SESSIONS: usize = 64;
@@ -68,6 +69,18 @@ pub enum Spoken {
     Http1,
     /// HTTP/2.
     Http2,
+}
+
+/// Protocols that are offered in place of those of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Alpn(Vec<Vec<u8>>);
+
+impl Alpn {
+    /// These protocols, in this order.
+    #[must_use]
+    pub const fn new(protocols: Vec<Vec<u8>>) -> Self {
+        Self(protocols)
+    }
 }
 
 /// A client's side, compiled.
@@ -143,8 +156,9 @@ impl ClientTls {
         stream: Stream,
         peer: PeerName<'_>,
         spoken: Option<Spoken>,
+        alpn: Option<&Alpn>,
         timeout: Duration,
-    ) -> io::Result<Io> {
+    ) -> io::Result<(Io, UpstreamTls)> {
         let (name, config) = match peer.requested {
             Some(name) => {
                 let name = server_name(name).ok_or_else(|| {
@@ -156,12 +170,32 @@ impl ClientTls {
             None => (self.configured_name(peer.hostname), &self.config),
         };
         let name = name.unwrap_or_else(unnamed);
-        let config = self.offering(config, peer.requested.is_some(), spoken);
-        let handshake = TlsConnector::from(config.clone()).connect(name, stream);
+        let config = match alpn {
+            Some(Alpn(protocols)) => {
+                let mut config = (**config).clone();
+                config.alpn_protocols.clone_from(protocols);
+                Arc::new(config)
+            }
+            None => self.offering(config, peer.requested.is_some(), spoken).clone(),
+        };
+        let handshake = TlsConnector::from(config).connect(name, stream);
         let tls = tokio::time::timeout(timeout, handshake)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        Ok(Io::ClientTls(Box::new(tls)))
+        let told = self.told(tls.get_ref().1);
+        Ok((Io::ClientTls(Box::new(tls)), told))
+    }
+
+    /// What the handshake has told, for telemetry.
+    fn told(&self, session: &rustls::ClientConnection) -> UpstreamTls {
+        let peer = session.peer_certificates().and_then(PeerCertificate::read);
+        let peer_uri = peer.and_then(|peer| peer.identity.uri_sans.first().cloned());
+        let own = self.in_use.certificates.first();
+        UpstreamTls {
+            peer_uri: peer_uri.unwrap_or_default(),
+            local_uri: own.and_then(|own| own.local.uris.first().cloned()).unwrap_or_default(),
+            alpn: session.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into()),
+        }
     }
 
     /// The configuration with ALPN for what will be spoken, unless it has its own. (envoy: `fallbackApplicationProtocols`)

@@ -22,7 +22,7 @@ mod verify;
 mod tests;
 
 pub use certificate::{Certificate, TlsError};
-pub use client::{ClientSpec, ClientTls, PeerName, Spoken};
+pub use client::{Alpn, ClientSpec, ClientTls, PeerName, Spoken};
 pub use discovered::{Discovered, Secret, SecretCell, SecretCells, Side, Unavailable};
 pub use info::{PeerCertificate, TlsInfo};
 pub use parameters::{Parameters, Version, groups_named, suites_named};

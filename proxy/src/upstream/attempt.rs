@@ -33,6 +33,7 @@ use crate::http::progress::Progress;
 use crate::http::router::set_host;
 use crate::telemetry::UpstreamInfo;
 use crate::telemetry::metrics::ClusterStat;
+use crate::tls::Alpn;
 use crate::worker;
 
 /// What one attempt needs.
@@ -58,6 +59,8 @@ pub struct Attempt {
     pub auto_host_rewrite: bool,
     /// The request asks for another protocol on its connection.
     pub is_upgrade: bool,
+    /// What is offered in TLS in place of what the cluster says.
+    pub alpn: Option<Arc<Alpn>>,
     /// Until the head of the response; runs once the request is with a connection and complete.
     pub per_try_timeout: Option<Duration>,
     /// Interim responses reach the client.
@@ -182,7 +185,12 @@ impl Service<Box<Attempt>> for Exchanger {
         host.counters.rq_active.fetch_add(1, Relaxed);
         let requested = attempt.cluster.settings.http.requested_name.as_ref();
         let requested = requested.map(|name| name.of(&attempt.head));
-        let pool = pool::of(&attempt.cluster).host(&host, attempt.protocol, requested);
+        let pool = pool::of(&attempt.cluster).host(
+            &host,
+            attempt.protocol,
+            requested,
+            attempt.alpn.clone(),
+        );
         let checkout = Checkout::new(pool, attempt.priority);
         Exchanging { attempt, waiting: Some(HostGuard(host)), state: State::Checkout(checkout) }
     }
@@ -299,7 +307,9 @@ impl Attempt {
         {
             let mut info = self.info.borrow_mut();
             info.first_tx.get_or_insert_with(Instant::now);
-            info.local_address = Some(leased.local_address().clone());
+            let meta = leased.meta();
+            info.local_address = Some(meta.local.clone());
+            info.tls.clone_from(&meta.tls);
             info.protocol = Some(match &leased {
                 Leased::Http1(_) => outrigger_policy::head::Protocol::Http11,
                 Leased::Http2(_) => outrigger_policy::head::Protocol::Http2,

@@ -16,10 +16,11 @@ use super::counters::ClusterCounters;
 use super::destinations::{Destinations, OriginalDestinations};
 use super::host::Host;
 use super::host_set::{Assignment, Change, HostSet};
-use super::metadata::Metadata;
+use super::metadata::{Mesh, Metadata};
 use super::outlier::Outliers;
 use super::requested_name::RequestedName;
 use super::transport::Transports;
+use crate::listener::network::PeerExchange;
 use crate::telemetry::metrics::{ClusterStat, RemainingStat, breaker_gauges};
 
 /// Which HTTP is spoken to the hosts. (envoy: HttpProtocolOptions.upstream_protocol_options)
@@ -121,6 +122,10 @@ pub struct ClusterSettings {
     pub observability_name: Arc<str>,
     /// What the control plane says of the cluster.
     pub metadata: Arc<Metadata>,
+    /// What of it is about the mesh.
+    pub mesh: Arc<Mesh>,
+    /// Both ends say who they are before the bytes of a TCP connection. (envoy: Cluster.filters)
+    pub peer_exchange: Option<Arc<PeerExchange>>,
     /// Priorities whose breakers tell how much is left. (envoy: CircuitBreakers.Thresholds.track_remaining)
     pub tracks_remaining: Vec<RoutingPriority>,
 }
@@ -141,6 +146,8 @@ impl ClusterSettings {
             keepalive: None,
             observability_name,
             metadata: Arc::default(),
+            mesh: Arc::default(),
+            peer_exchange: None,
             tracks_remaining: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! Makes a connection to a host: socket, options, TLS, all within `connect_timeout`.
 
 use std::io;
+use std::rc::Rc;
 
 use outrigger_policy::verdict::{Cause, CauseCode};
 use tokio::net::TcpStream;
@@ -12,8 +13,9 @@ use super::host::Host;
 use super::transport::Transport;
 use crate::failure::{Failure, FailureKind};
 use crate::net::{Address, Io, Stream};
+use crate::telemetry::UpstreamTls;
 use crate::telemetry::metrics::{ClusterStat, TlsFactoryStat, TlsStat};
-use crate::tls::{PeerName, Spoken, VerifyFailure, verify_failure};
+use crate::tls::{Alpn, PeerName, Spoken, VerifyFailure, verify_failure};
 
 /// A connection that is up.
 #[derive(Debug)]
@@ -22,9 +24,12 @@ pub struct Connected {
     pub io: Io,
     /// Our end of it.
     pub local: Address,
+    /// What the handshake has told.
+    pub tls: Option<Rc<UpstreamTls>>,
 }
 
-/// Connects to `host`; `requested` is the server name that a request brings, in a cluster that wants it.
+/// Connects to `host`; `requested` is the server name that a request brings, in a cluster that wants it, and `alpn` what is offered in place
+/// of what the cluster says.
 ///
 /// # Errors
 /// A [`Failure`] that is safe to retry: nothing of any request was sent.
@@ -33,6 +38,7 @@ pub async fn connect(
     host: &Host,
     requested: Option<&str>,
     spoken: Option<Spoken>,
+    alpn: Option<&Alpn>,
 ) -> Result<Connected, Failure> {
     let timeout = cluster.settings.connect_timeout;
     let deadline = Instant::now() + timeout;
@@ -66,21 +72,21 @@ pub async fn connect(
         Ok(Ok(stream)) => stream,
     };
     let local = local_address(&socket);
-    let io = match tls {
-        None => Io::Plain(socket),
+    let (io, told) = match tls {
+        None => (Io::Plain(socket), None),
         Some(tls) => {
             let left = deadline.saturating_duration_since(Instant::now());
             let peer = PeerName { requested, hostname: &host.hostname };
-            match tls.connect(socket, peer, spoken, left).await {
-                Ok(io) => {
+            match tls.connect(socket, peer, spoken, alpn, left).await {
+                Ok((io, told)) => {
                     cluster.counters.tls().inc(TlsStat::handshake);
-                    io
+                    (io, Some(Rc::new(told)))
                 }
                 Err(error) => return Err(tls_failure(cluster, host, &error)),
             }
         }
     };
-    Ok(Connected { io, local })
+    Ok(Connected { io, local, tls: told })
 }
 
 fn local_address(stream: &Stream) -> Address {

@@ -104,6 +104,7 @@ impl Destinations {
             weight: 1,
             priority: 0,
             health: EdsHealth::Unknown,
+            workload: None,
         };
         let host = Host::new(spec, |_| None);
         table.hosts.insert(address, host.clone());

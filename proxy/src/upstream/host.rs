@@ -10,6 +10,7 @@ use outrigger_policy::outlier::HostMonitor;
 
 use super::transport::Transport;
 use crate::net::Address;
+use crate::peer::Peer;
 
 /// Where a host is. (envoy: config.core.v3.Locality)
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,6 +81,8 @@ pub struct Host {
     pub locality: Arc<Locality>,
     /// How it is connected to.
     pub transport: Arc<Transport>,
+    /// The workload that its metadata names. (istio: `workload`)
+    pub workload: Option<Arc<Peer>>,
     /// What outlier detection counts of it; `None` without detection.
     pub monitor: Option<Arc<HostMonitor>>,
     /// Requests and connections, for load balancing and `/clusters`.
@@ -132,6 +135,8 @@ pub struct HostSpec {
     pub priority: u32,
     /// What the control plane says of it.
     pub health: EdsHealth,
+    /// The workload that its metadata names.
+    pub workload: Option<Arc<Peer>>,
 }
 
 impl Host {
@@ -141,7 +146,7 @@ impl Host {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Relaxed);
         let HostSpec { address, additional_addresses, hostname, .. } = spec;
-        let HostSpec { locality, transport, weight, priority, health, .. } = spec;
+        let HostSpec { locality, transport, weight, priority, health, workload, .. } = spec;
         Arc::new(Self {
             id,
             address,
@@ -149,6 +154,7 @@ impl Host {
             hostname,
             locality,
             transport,
+            workload,
             monitor: watch(id),
             counters: HostCounters::default(),
             weight: AtomicU32::new(weight.max(1)),
@@ -167,6 +173,7 @@ impl Host {
             && self.additional_addresses == spec.additional_addresses
             && self.hostname == spec.hostname
             && self.locality == spec.locality
+            && self.workload == spec.workload
             && Arc::ptr_eq(&self.transport, &spec.transport)
     }
 

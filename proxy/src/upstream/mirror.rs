@@ -72,6 +72,7 @@ pub fn start(exchange: &mut Exchange, plan: &mut Plan, policies: &[MirrorPolicy]
                 selection_attempts: 1,
                 auto_host_rewrite: false,
                 is_upgrade: false,
+                alpn: None,
                 per_try_timeout: None,
                 passes_interim: false,
                 info: Rc::new(RefCell::new(UpstreamInfo::default())),

@@ -11,12 +11,14 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Lines that wait to be asked for: a control plane that says more waits itself.
-const LINES: usize = 1024;
+
+/// Lines that may wait for a test that looks at them.
+const LINES: usize = 65_536;
 
 /// A running control plane.
 #[derive(Debug)]
@@ -53,15 +55,16 @@ impl ControlPlane {
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let Ok(line) = serde_json::from_str(&line) else { continue };
-                if sender.blocking_send(line).is_err() {
+                // A test that does not listen misses lines; the control plane never waits.
+                if let Err(TrySendError::Closed(_)) = sender.try_send(line) {
                     return;
                 }
             }
         });
         let mut plane =
             Self { process, input, lines, passed: VecDeque::new(), address: String::new() };
-        let line = plane.until(|line| line["event"] == "listening").await?;
-        line["address"].as_str().unwrap_or_default().clone_into(&mut plane.address);
+        let line = plane.until(|line| word(line, "event") == "listening").await?;
+        plane.address = word(&line, "address").to_owned();
         Ok(plane)
     }
 
@@ -89,8 +92,8 @@ impl ControlPlane {
     /// # Errors
     /// When it does not come.
     pub async fn request(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        let is_kind = |line: &Value| line["type"].as_str().is_some_and(|t| t.ends_with(kind));
-        self.until(|line| line["event"] == "request" && is_kind(line) && wanted(line)).await
+        let is_kind = |line: &Value| word(line, "type").ends_with(kind);
+        self.until(|line| word(line, "event") == "request" && is_kind(line) && wanted(line)).await
     }
 
     /// The next refusal of a type: what the proxy says of it.
@@ -98,8 +101,8 @@ impl ControlPlane {
     /// # Errors
     /// When it does not come.
     pub async fn refusal(&mut self, kind: &str) -> Result<String> {
-        let request = self.request(kind, |line| line["error"] != "").await?;
-        Ok(request["error"].as_str().unwrap_or_default().to_owned())
+        let request = self.request(kind, |line| !word(line, "error").is_empty()).await?;
+        Ok(word(&request, "error").to_owned())
     }
 
     /// Lets it read its files again, and serve them as `version`. What it was asked before is forgotten.
@@ -112,7 +115,7 @@ impl ControlPlane {
         writeln!(self.input, "{version}")?;
         let mut passed = VecDeque::new();
         self.until(|line| {
-            let is_it = line["event"] == "loaded" && line["version"] == version;
+            let is_it = word(line, "event") == "loaded" && word(line, "version") == version;
             if !is_it {
                 passed.push_back(line.clone());
             }
@@ -132,6 +135,11 @@ impl Drop for ControlPlane {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// A text in an event.
+fn word<'a>(line: &'a Value, field: &str) -> &'a str {
+    line.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Builds the program once in a process; Go keeps what has not changed.

@@ -67,7 +67,8 @@ impl World {
             Form::Delta => "DELTA_GRPC",
         };
         let mut bootstrap = resources::bootstrap(self.admin, mode, &self.address);
-        if let Some(clusters) = bootstrap["static_resources"]["clusters"].as_array_mut() {
+        let clusters = bootstrap.pointer_mut("/static_resources/clusters");
+        if let Some(clusters) = clusters.and_then(Value::as_array_mut) {
             clusters.push(resources::server_cluster("sds-grpc", &self.address));
         }
         bootstrap

@@ -75,6 +75,11 @@ pub mod stats {
         pub drop: bool,
     }
 
+    impl prost::Name for MetricConfig {
+        const NAME: &'static str = "MetricConfig";
+        const PACKAGE: &'static str = "stats";
+    }
+
     /// A metric of the user's own.
     #[derive(Clone, PartialEq, prost::Message)]
     pub struct MetricDefinition {
@@ -87,6 +92,11 @@ pub mod stats {
         /// Kind of metric.
         #[prost(enumeration = "MetricType", tag = "3")]
         pub r#type: i32,
+    }
+
+    impl prost::Name for MetricDefinition {
+        const NAME: &'static str = "MetricDefinition";
+        const PACKAGE: &'static str = "stats";
     }
 
     /// Kind of metric.
@@ -137,6 +147,11 @@ pub mod alpn {
         /// Protocol names for the TLS handshake, in order.
         #[prost(string, repeated, tag = "2")]
         pub alpn_override: Vec<String>,
+    }
+
+    impl prost::Name for AlpnOverride {
+        const NAME: &'static str = "FilterConfig.AlpnOverride";
+        const PACKAGE: &'static str = "istio.envoy.config.filter.http.alpn.v2alpha1";
     }
 
     /// Protocol of a request.

@@ -157,7 +157,7 @@ impl Subscription {
         serial: u64,
         deadlines: &mut Deadlines,
     ) -> Result<Taken, Malformed> {
-        let Response { nonce, version, elements, removed, errors, .. } = response;
+        let Response { nonce, version, shown_version, elements, removed, errors, .. } = response;
         if self.interest.is_empty() {
             match &mut self.protocol {
                 Protocol::Sotw(sotw) => sotw.ignore(serial, version, nonce, elements.is_empty()),
@@ -201,7 +201,7 @@ impl Subscription {
         let extent = if is_whole { Extent::Everything } else { Extent::Some };
         let update = Update {
             kind: self.kind,
-            version: version.clone(),
+            version: shown_version.into(),
             resources: resources.iter().map(|(resource, _)| resource.clone()).collect(),
             removed: removed.clone(),
             extent,

@@ -46,6 +46,8 @@ struct Sotw {
 /// (envoy: service.discovery.v3.DeltaDiscoveryResponse)
 #[derive(Clone, PartialEq, Message)]
 struct Delta {
+    #[prost(string, tag = "1")]
+    system_version_info: String,
     #[prost(bytes = "bytes", repeated, tag = "2")]
     resources: Vec<Bytes>,
     #[prost(string, tag = "4")]
@@ -125,8 +127,10 @@ impl ResourceName {
 pub(super) struct Response {
     pub(super) type_url: String,
     pub(super) nonce: String,
-    /// Of the whole. Empty with delta, where it is for people only.
+    /// Of the whole. Empty with delta.
     pub(super) version: String,
+    /// The same for people: nothing is made of it.
+    pub(super) shown_version: String,
     /// Each an [`Any`], or with delta a [`Wrapper`].
     pub(super) elements: Vec<Bytes>,
     /// Names that are gone.
@@ -150,6 +154,7 @@ impl Response {
                 Self {
                     type_url: response.type_url,
                     nonce: response.nonce,
+                    shown_version: response.version_info.clone(),
                     version: response.version_info,
                     elements: response.resources,
                     removed: Vec::new(),
@@ -166,6 +171,7 @@ impl Response {
                     type_url: response.type_url,
                     nonce: response.nonce,
                     version: String::new(),
+                    shown_version: response.system_version_info,
                     elements: response.resources,
                     removed,
                     errors: response.resource_errors,

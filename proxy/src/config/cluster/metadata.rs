@@ -1,6 +1,7 @@
 //! What is said about clusters and hosts besides what they are. (envoy: config.core.v3.Metadata)
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use outrigger_xds_api::envoy::config::core::v3::Metadata as Message;
 use outrigger_xds_api::google::protobuf::value::Kind;
@@ -11,6 +12,7 @@ use crate::config::common::Translated;
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
+use crate::peer::Peer;
 use crate::upstream::Metadata;
 use crate::upstream::transport::Labels;
 
@@ -38,6 +40,15 @@ pub(in crate::config) fn labels(
         _ => None,
     });
     Ok(texts.collect())
+}
+
+/// The workload that Istio says stands behind an endpoint.
+pub(in crate::config) fn workload(message: Option<&Message>) -> Option<Arc<Peer>> {
+    let istio = message?.filter_metadata.get("istio")?;
+    match &istio.fields.get("workload")?.kind {
+        Some(Kind::StringValue(text)) => Peer::of_endpoint(text).map(Arc::new),
+        _ => None,
+    }
 }
 
 fn entries(

@@ -9,6 +9,7 @@ mod breakers;
 mod connection;
 mod discovery;
 mod dns;
+mod filters;
 mod http;
 mod metadata;
 mod outliers;
@@ -25,7 +26,7 @@ use outrigger_xds::Resource;
 use outrigger_xds_api::envoy::config::cluster::v3::{Cluster as Message, TrackClusterStats};
 
 pub(super) use self::dns::Rules;
-pub(super) use self::metadata::labels;
+pub(super) use self::metadata::{labels, workload};
 
 use self::breakers::Limits;
 use self::discovery::Place;
@@ -43,6 +44,7 @@ use crate::upstream::counters::ClusterCounters;
 use crate::upstream::destinations::OriginalDestinations;
 use crate::upstream::dns::Names;
 use crate::upstream::host_set::Assignment;
+use crate::upstream::metadata::Mesh;
 use crate::upstream::outlier::Outliers;
 use crate::upstream::transport::Transports;
 
@@ -145,7 +147,7 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
             use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config,
             outlier_detection, cleanup_interval, upstream_bind_config, common_lb_config,
             transport_socket, metadata, protocol_selection, upstream_connection_options,
-            load_balancing_policy, track_cluster_stats, cluster_discovery_type, lb_config;
+            load_balancing_policy, track_cluster_stats, cluster_discovery_type, lb_config, filters;
         ignored:
             wait_for_warm_on_init = "the start always waits",
             close_connections_on_host_health_failure = "there are no active health checks",
@@ -158,7 +160,6 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
             per_connection_buffer_high_watermark_timeout = "a timeout of full buffers",
             health_checks = "an active health check",
             lb_subset_config = "balancing over subsets",
-            filters = "a filter of upstream connections",
             lrs_server = "a load report",
             track_timeout_budgets = "histograms of timeout budgets",
             upstream_config = "another kind of connection pool",
@@ -247,6 +248,7 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
             }
         }
     };
+    let metadata = metadata::metadata(metadata, &at.field("metadata"), cx)?;
     let limits = breakers::limits(circuit_breakers, &name, &at.field("circuit_breakers"), cx)?;
     let observability_name =
         if alt_stat_name.is_empty() { name.clone() } else { alt_stat_name.as_str().into() };
@@ -299,7 +301,9 @@ pub fn cluster(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Cluster
                 cx,
             )?,
             keepalive: options,
-            metadata: Arc::new(metadata::metadata(metadata, &at.field("metadata"), cx)?),
+            mesh: Arc::new(Mesh::of(&metadata)),
+            metadata: Arc::new(metadata),
+            peer_exchange: filters::peer_exchange(filters, &at.field("filters"), cx)?,
             tracks_remaining: limits.tracked(),
             ..defaults
         },

@@ -3,8 +3,12 @@
 //! [`http_filter`] is called by the connection manager with each of its filters, the functions beside it by routes with their
 //! overrides. The router is not here: it is a stage of its own.
 
+mod alpn;
 mod cors;
 mod fault;
+mod grpc_stats;
+mod istio_stats;
+pub(super) mod peer_metadata;
 pub mod rbac;
 #[cfg(test)]
 mod tests;
@@ -14,11 +18,14 @@ use outrigger_xds_api::google::protobuf::Any;
 
 pub(super) use cors::cors_level;
 pub(super) use fault::fault;
+pub(super) use istio_stats::istio_stats;
 
 use super::common::{Translated, decode};
 use super::cx::Cx;
 use super::error::At;
-use crate::http::filters::Filter;
+use super::typed_struct;
+use crate::http::filters::{Filter, IstioStatsFilter};
+use crate::listener::Direction;
 
 /// What a message that configures an HTTP filter stands for.
 #[derive(Debug)]
@@ -31,11 +38,26 @@ pub enum Known {
     No,
 }
 
-/// The filter that `config` configures, in a connection manager with this `stat_prefix`.
+/// The filter that `config` configures, in a connection manager with this `stat_prefix`, of a listener whose traffic goes in this
+/// `direction`.
 ///
 /// # Errors
 /// If the message does not hold what its type promises, or asks for what is not supported.
-pub fn http_filter(config: &Any, at: &At<'_>, cx: &Cx<'_>, stat_prefix: &str) -> Translated<Known> {
+pub fn http_filter(
+    config: &Any,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+    stat_prefix: &str,
+    direction: Direction,
+) -> Translated<Known> {
+    if let Some((type_url, members)) = typed_struct::unwrap(config, at)? {
+        return Ok(match any::type_name(&type_url) {
+            Some(peer_metadata::HTTP) => {
+                Known::Filter(Filter::PeerMetadata(peer_metadata::http(members, at, cx)?))
+            }
+            _ => Known::No,
+        });
+    }
     let scope = format!("http.{stat_prefix}.");
     Ok(match any::type_name(&config.type_url) {
         Some("envoy.extensions.filters.http.cors.v3.Cors") => {
@@ -48,7 +70,14 @@ pub fn http_filter(config: &Any, at: &At<'_>, cx: &Cx<'_>, stat_prefix: &str) ->
             Known::Filter(Filter::Rbac(rbac::filter(decode(config, at)?, at, cx, &scope)?))
         }
         Some("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig") => {
-            Known::WithoutEffect("calls of gRPC are not counted for each method")
+            Known::Filter(Filter::GrpcStats(grpc_stats::filter(decode(config, at)?, at, cx)?))
+        }
+        Some("stats.PluginConfig") => {
+            let stats = istio_stats(decode(config, at)?, at, cx, direction)?;
+            Known::Filter(Filter::IstioStats(IstioStatsFilter(stats)))
+        }
+        Some("istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig") => {
+            Known::Filter(Filter::Alpn(alpn::filter(decode(config, at)?, at, cx)?))
         }
         Some("envoy.extensions.filters.http.compressor.v3.Compressor") => {
             Known::WithoutEffect("bodies are passed on as they come, compressed or not")

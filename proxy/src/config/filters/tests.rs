@@ -88,7 +88,7 @@ fn stats_have_the_names_of_envoy() {
         any::encode(&HttpFault::default()),
         any::encode(&Cors::default()),
     ]
-    .map(|config| http_filter(&config, &at, &cx, "p").unwrap());
+    .map(|config| http_filter(&config, &at, &cx, "p", Direction::Inbound).unwrap());
     let network = |yaml: &str| rbac::network(read::<NetworkRbac>(yaml), &at, &cx).unwrap();
     let networks = [
         network("{stat_prefix: 'tcp.', rules: {}, shadow_rules: {}, shadow_rules_stat_prefix: y}"),
@@ -116,17 +116,27 @@ fn types_that_are_not_filters_of_ours_are_told() {
     let (known, _) = translated(|at, cx| {
         let of = |name: &str| {
             let config = Any { type_url: format!("x/{name}"), value: Vec::new() };
-            http_filter(&config, at, cx, "p").unwrap()
+            http_filter(&config, at, cx, "p", Direction::Inbound).unwrap()
         };
         [
             of("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
+            of("stats.PluginConfig"),
             of("envoy.extensions.filters.http.compressor.v3.Compressor"),
             of("envoy.extensions.filters.http.rbac.v3.RBACPerRoute"),
             of(""),
         ]
     });
     assert!(
-        matches!(known, [Known::WithoutEffect(_), Known::WithoutEffect(_), Known::No, Known::No]),
+        matches!(
+            known,
+            [
+                Known::Filter(Filter::GrpcStats(_)),
+                Known::Filter(Filter::IstioStats(_)),
+                Known::WithoutEffect(_),
+                Known::No,
+                Known::No
+            ]
+        ),
         "{known:?}"
     );
 }
@@ -233,7 +243,42 @@ fn rules_may_nest_as_deep_as_a_decoder_goes_and_no_deeper() {
         let policy = Policy { permissions: vec![rule], principals, ..Policy::default() };
         let rules = Rules { policies: [("p".to_owned(), policy)].into(), ..Rules::default() };
         let config = any::encode(&Rbac { rules: Some(rules), ..Rbac::default() });
-        let (taken, _) = translated(|at, cx| http_filter(&config, at, cx, "p").is_ok());
+        let (taken, _) =
+            translated(|at, cx| http_filter(&config, at, cx, "p", Direction::Inbound).is_ok());
         assert_eq!(taken, is_taken, "{depth}");
+    }
+}
+
+/// A filter that comes as istiod sends it, and what of it has no effect.
+fn peer_metadata(json: &str) -> (Result<Known, String>, Vec<String>) {
+    let yaml = format!("{{type_url: x/io.istio.http.peer_metadata.Config, value: {json}}}");
+    let config = any::encode(&read::<outrigger_xds_api::TypedStruct>(&yaml));
+    let (known, ignored) = translated(|at, cx| {
+        http_filter(&config, at, cx, "p", Direction::Inbound).map_err(|error| error.to_string())
+    });
+    (known, ignored.into_iter().map(|ignored| ignored.path).collect())
+}
+
+#[test]
+fn peer_metadata_comes_as_a_struct_and_other_ways_to_tell_it_are_refused() {
+    let (known, ignored) = peer_metadata(
+        "{downstream_discovery: [{istio_headers: {}}, {workload_discovery: {}}], \
+          downstreamPropagation: [{istio_headers: {skip_external_clusters: true}}], later: 1}",
+    );
+    let Ok(Known::Filter(Filter::PeerMetadata(filter))) = known else { panic!("{known:?}") };
+    assert!(filter.discovers_downstream && !filter.discovers_upstream);
+    assert!(filter.tells_downstream.unwrap().skips_external && filter.tells_upstream.is_none());
+    let paths: Vec<_> = ignored.iter().map(String::as_str).collect();
+    assert_eq!(paths, ["downstream_discovery[1].workload_discovery", "later"]);
+    for (json, reason) in [
+        ("{upstream_propagation: [{baggage: {}}]}", "baggage"),
+        ("{downstream_discovery: [{baggage: {}}]}", "baggage"),
+        ("{upstream_discovery: [{upstream_filter_state: {}}]}", "upstream_filter_state"),
+        ("{upstream_discovery: {}}", "must be a list"),
+        ("{upstream_discovery: [1]}", "must be a list of objects"),
+        ("{additional_labels: [1]}", "must be a list of texts"),
+    ] {
+        let error = peer_metadata(json).0.err().unwrap();
+        assert!(error.contains(reason), "{json}: {error}");
     }
 }

@@ -17,10 +17,10 @@ use crate::config::common::{Translated, bool_or, data_source, non_empty, require
 use crate::config::cx::Cx;
 use crate::config::error::{At, ConfigError};
 use crate::config::fields::fields;
-use crate::config::filters as http_filters;
+use crate::config::{filters as http_filters, typed_struct};
 use crate::http::filters::{FilterChain, PlacedFilter};
-use crate::listener::Terminal;
-use crate::listener::network::RbacNetwork;
+use crate::listener::network::{RbacNetwork, TcpProxy};
+use crate::listener::{Direction, Terminal};
 
 /// Decodes a message whose type was looked at.
 pub(super) fn decode<M: prost::Message + prost::Name + Default>(
@@ -38,6 +38,8 @@ pub(super) fn network_filters(
     scope: &Scope<'_>,
 ) -> Translated<(Vec<Arc<RbacNetwork>>, Terminal)> {
     let mut rbac = Vec::new();
+    let mut peer_exchange = None;
+    let mut istio_stats = Vec::new();
     let mut terminal = None;
     for (index, message) in messages.into_iter().enumerate() {
         let at = at.index(index);
@@ -64,7 +66,11 @@ pub(super) fn network_filters(
                 terminal = Some(Terminal::Http(Arc::new(manager)));
             }
             Some("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") => {
-                let proxy = tcp_proxy::tcp_proxy(decode(&config, &at)?, &at, cx)?;
+                let proxy = TcpProxy {
+                    peer_exchange: peer_exchange.take(),
+                    istio_stats: std::mem::take(&mut istio_stats),
+                    ..tcp_proxy::tcp_proxy(decode(&config, &at)?, &at, cx)?
+                };
                 terminal = Some(Terminal::Tcp(Arc::new(proxy)));
             }
             Some("envoy.extensions.filters.network.direct_response.v3.Config") => {
@@ -77,7 +83,21 @@ pub(super) fn network_filters(
                 let filter = http_filters::rbac::network(decode(&config, &at)?, &at, cx)?;
                 rbac.push(Arc::new(filter));
             }
-            _ => return Err(at.unsupported(format_args!("the network filter {}", config.type_url))),
+            Some("stats.PluginConfig") => {
+                let message = decode(&config, &at)?;
+                istio_stats.push(http_filters::istio_stats(message, &at, cx, scope.direction)?);
+            }
+            _ => match typed_struct::unwrap(&config, &at)? {
+                Some((type_url, members))
+                    if any::type_name(&type_url) == Some(http_filters::peer_metadata::TCP) =>
+                {
+                    peer_exchange = Some(http_filters::peer_metadata::exchange(members, &at, cx)?);
+                }
+                inner => {
+                    let type_url = inner.map_or(config.type_url, |(type_url, _)| type_url);
+                    return Err(at.unsupported(format_args!("the network filter {type_url}")));
+                }
+            },
         }
     }
     let terminal = terminal.ok_or_else(|| {
@@ -85,6 +105,13 @@ pub(super) fn network_filters(
             "the last filter must be an HTTP connection manager, a TCP proxy or a direct response",
         )
     })?;
+    if peer_exchange.is_some() && matches!(terminal, Terminal::Http(_)) {
+        let reason = "peers tell themselves in headers, and no bytes come before a request";
+        cx.note_ignored(at, reason);
+    }
+    if !istio_stats.is_empty() {
+        return Err(at.unsupported("istio.stats before another filter than a TCP proxy"));
+    }
     Ok((rbac, terminal))
 }
 
@@ -94,6 +121,7 @@ pub(super) fn http_filters(
     at: &At<'_>,
     cx: &Cx<'_>,
     stat_prefix: &str,
+    direction: Direction,
 ) -> Translated<(FilterChain, RouterOptions)> {
     let mut filters = Vec::new();
     let mut router = None;
@@ -120,7 +148,7 @@ pub(super) fn http_filters(
             router = Some(self::router(decode(&config, &at)?, &at, cx)?);
             continue;
         }
-        match http_filters::http_filter(&config, &at, cx, stat_prefix)? {
+        match http_filters::http_filter(&config, &at, cx, stat_prefix, direction)? {
             http_filters::Known::Filter(filter) => {
                 filters.push(PlacedFilter { name, is_disabled: disabled, filter });
             }

@@ -33,9 +33,11 @@ use crate::http::forwarding::Forwarding;
 use crate::http::manager::{
     Codec, CodecStats, Http1Options, Limits, RouteSource, ServerHeader, StripPort, Timeouts,
 };
+use crate::http::operation::Side;
 use crate::http::path::{EscapedSlashes, PathRules};
 use crate::http::tracing::Tracing;
 use crate::http::xfcc::{Mode, Xfcc};
+use crate::listener::Direction;
 
 /// (envoy: stream_idle_timeout)
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -91,8 +93,13 @@ pub(super) fn manager(
             forward_proto_config = "another rule for x-forwarded-proto";
     });
     let stat_prefix = non_empty(stat_prefix, &at.field("stat_prefix"))?;
-    let (filters, router) =
-        self::http_filters(http_filters, &at.field("http_filters"), cx, &stat_prefix)?;
+    let (filters, router) = self::http_filters(
+        http_filters,
+        &at.field("http_filters"),
+        cx,
+        &stat_prefix,
+        scope.direction,
+    )?;
     let common_at = at.field("common_http_protocol_options");
     let common = common_options(common_http_protocol_options, &common_at, cx)?;
     if common.max_response_head_kb.is_some() {
@@ -209,6 +216,10 @@ pub(super) fn manager(
             connection_window: http2.connection_window,
         },
         http1: http1_options(http_protocol_options, &at.field("http_protocol_options"), cx)?,
+        side: tracing.is_some().then_some(match scope.direction {
+            Direction::Outbound => Side::Client,
+            Direction::Inbound | Direction::Unspecified => Side::Server,
+        }),
         tracing: match tracing {
             Some(message) => {
                 let tracing = self::tracing(message, &at.field("tracing"), cx)?;

@@ -111,7 +111,12 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
         binds.clear();
     }
     let prefix = listener_prefix(&known_address.to_string(), &stat_prefix);
-    let scope = Scope { prefix: &prefix };
+    let direction = match enumeration(traffic_direction, &at.field("traffic_direction"))? {
+        TrafficDirection::Unspecified => Direction::Unspecified,
+        TrafficDirection::Inbound => Direction::Inbound,
+        TrafficDirection::Outbound => Direction::Outbound,
+    };
+    let scope = Scope { prefix: &prefix, direction };
     cx.set_scope(&prefix);
     let (chains, index) = chains(filter_chains, &at.field("filter_chains"), cx, &scope)?;
     let default_chain = match default_filter_chain {
@@ -138,11 +143,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
         addresses,
         restores,
         hands_over,
-        direction: match enumeration(traffic_direction, &at.field("traffic_direction"))? {
-            TrafficDirection::Unspecified => Direction::Unspecified,
-            TrafficDirection::Inbound => Direction::Inbound,
-            TrafficDirection::Outbound => Direction::Outbound,
-        },
+        direction,
         inspectors,
         index: index.index,
         chains,
@@ -169,10 +170,12 @@ fn connection_limit(name: &str, cx: &Cx<'_>) -> Option<Arc<Bulkhead>> {
     Some(Bulkhead::new(u32::try_from(most).unwrap_or(u32::MAX)))
 }
 
-/// Where the counters of a listener's parts stand.
+/// What the parts of a listener know of it: where their counters stand, and whose connections they serve.
 pub(super) struct Scope<'a> {
     /// The prefix of its stats.
     pub(super) prefix: &'a str,
+    /// Whose connections it takes.
+    pub(super) direction: Direction,
 }
 
 struct SocketSettings {

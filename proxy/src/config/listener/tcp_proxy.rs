@@ -80,6 +80,8 @@ pub(super) fn tcp_proxy(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translate
         connect_attempts,
         access_log: access_log::logs(access_log, &at.field("access_log"), cx)?,
         stats: cx.registry.stats(&format!("tcp.{stat_prefix}.")),
+        peer_exchange: None,
+        istio_stats: Vec::new(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! One route: what it matches and what it does. (envoy: config.route.v3.Route)
 
 use outrigger_policy::route::{Action, Route};
-use outrigger_xds_api::envoy::config::route::v3::Route as Message;
 use outrigger_xds_api::envoy::config::route::v3::route::Action as Kind;
+use outrigger_xds_api::envoy::config::route::v3::{Decorator, Route as Message};
 
 use super::action::forward;
 use super::direct_response::direct_response;
@@ -12,7 +12,7 @@ use super::overrides::Overrides;
 use super::redirect::redirect;
 use super::timeouts::buffer_limit;
 use super::virtual_host::HostLevel;
-use crate::config::common::{Translated, required};
+use crate::config::common::{Translated, bool_or, non_empty, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
 use crate::config::fields::fields;
@@ -30,10 +30,9 @@ pub(super) fn route(
     fields!(cx, at, message => Message {
         used: name, r#match, action, typed_per_filter_config, request_headers_to_add,
             request_headers_to_remove, response_headers_to_add, response_headers_to_remove,
-            per_request_buffer_limit_bytes, request_body_buffer_limit, stat_prefix;
+            per_request_buffer_limit_bytes, request_body_buffer_limit, stat_prefix, decorator;
         ignored:
-            metadata = "nothing reads metadata of routes",
-            decorator = "spans are not sent, so they need no names";
+            metadata = "nothing reads metadata of routes";
         refused:
             tracing = "sampling of its own",
             route_specifiers = "a route specifier";
@@ -82,8 +81,22 @@ pub(super) fn route(
         overrides: overrides.over(&[&host.overrides, &host.table.overrides], Some(&host.inherited)),
         forward,
         stats: route_stats(&stat_prefix, host, cx),
+        operation: match decorator {
+            Some(message) => operation(message, &at.field("decorator"), cx)?,
+            None => None,
+        },
     };
     Ok(Route { name, matcher, payload: entry })
+}
+
+/// What the other side is told that this is; nothing if it is not to be told.
+fn operation(message: Decorator, at: &At<'_>, cx: &Cx<'_>) -> Translated<Option<Box<[u8]>>> {
+    fields!(cx, at, message => Decorator { used: operation, propagate; });
+    let operation = non_empty(operation, &at.field("operation"))?;
+    if !operation.bytes().all(outrigger_policy::head::is_value_byte) {
+        return Err(at.field("operation").error("holds a control character"));
+    }
+    Ok(bool_or(propagate, true).then(|| operation.into_bytes().into()))
 }
 
 fn route_stats(prefix: &str, host: &HostLevel<'_>, cx: &Cx<'_>) -> Option<Box<RouteStats>> {

@@ -11,15 +11,15 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Store;
 use crate::telemetry::metrics::{
-    ClusterStat, ClusterStats, EdsStat, EdsStats, Registry, SubscriptionStat, SubscriptionStats,
-    TextReadout,
+    ClusterStat, ClusterStats, EdsStat, EdsStats, RdsStat, RdsStats, Registry, ReloadStat,
+    ReloadStats, SubscriptionStat, SubscriptionStats, TextReadout,
 };
 
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome<'a> {
-    /// All is good, under this version; taking it in took so long.
-    Accepted(&'a str, Duration),
+    /// All is good.
+    Accepted(Accepted<'a>),
     /// It was refused.
     Rejected,
     /// It could not be heard.
@@ -28,10 +28,21 @@ pub(super) enum Outcome<'a> {
     Late,
 }
 
+/// An update that was taken in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepted<'a> {
+    /// Its version.
+    pub(super) version: &'a str,
+    /// How long that took.
+    pub(super) took: Duration,
+    /// It said something new.
+    pub(super) is_news: bool,
+}
+
 /// Where a subscription counts.
 pub(super) enum Counters {
     /// In a scope of its own.
-    Own { stats: SubscriptionStats, version_text: TextReadout },
+    Own { stats: SubscriptionStats, version_text: TextReadout, reloads: Reloads },
     /// In those of its clusters.
     Endpoints(Box<OfEndpoints>),
 }
@@ -45,15 +56,23 @@ impl Counters {
         let stats: SubscriptionStats = registry.stats(prefix);
         stats.inc(SubscriptionStat::update_attempt);
         let version_text = registry.text(&format!("{prefix}version_text"));
-        Self::Own { stats, version_text }
+        let reloads = match kind {
+            ResourceType::Cluster => Reloads::Clusters(registry.stats(prefix)),
+            ResourceType::Routes => Reloads::Routes(registry.stats(prefix)),
+            _ => Reloads::None,
+        };
+        Self::Own { stats, version_text, reloads }
     }
 
     pub(super) fn count(&mut self, outcome: Outcome<'_>) {
         match self {
-            Self::Own { stats, version_text } => {
+            Self::Own { stats, version_text, reloads } => {
                 stats.inc(SubscriptionStat::update_attempt);
                 match outcome {
-                    Outcome::Accepted(version, took) => {
+                    Outcome::Accepted(Accepted { version, took, is_news }) => {
+                        if is_news {
+                            reloads.count();
+                        }
                         stats.inc(SubscriptionStat::update_success);
                         stats.set(SubscriptionStat::version, hash(version));
                         stats.set(SubscriptionStat::update_time, now_ms());
@@ -73,6 +92,29 @@ impl Counters {
     pub(super) fn publish(&mut self, service: &Arc<str>, store: &Store) {
         if let Self::Endpoints(counters) = self {
             counters.publish(service, store);
+        }
+    }
+}
+
+/// Counters of updates that have changed something.
+pub(super) enum Reloads {
+    None,
+    Clusters(ReloadStats),
+    Routes(RdsStats),
+}
+
+impl Reloads {
+    fn count(&self) {
+        match self {
+            Self::None => {}
+            Self::Clusters(stats) => {
+                stats.inc(ReloadStat::config_reload);
+                stats.set(ReloadStat::config_reload_time_ms, now_ms());
+            }
+            Self::Routes(stats) => {
+                stats.inc(RdsStat::config_reload);
+                stats.set(RdsStat::config_reload_time_ms, now_ms());
+            }
         }
     }
 }
@@ -115,7 +157,7 @@ impl OfEndpoints {
         self.shown.iter().for_each(|(_, shown)| shown.stats.inc(ClusterStat::update_attempt));
         let all = self.shown.iter().map(|(_, shown)| shown);
         match outcome {
-            Outcome::Accepted(version, took) => {
+            Outcome::Accepted(Accepted { version, took, .. }) => {
                 self.successes += 1;
                 self.updated_ms = now_ms();
                 if *self.version != *version {

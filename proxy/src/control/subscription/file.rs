@@ -9,7 +9,7 @@ use outrigger_xds::source::filesystem::{FileError, WatchedFile};
 use outrigger_xds::{ResourceType, Subject, Update};
 use tokio::sync::Notify;
 
-use super::counters::Outcome;
+use super::counters::{Accepted, Outcome};
 use super::{Control, Task};
 use crate::config::Source;
 
@@ -96,7 +96,11 @@ impl Control {
             }
         };
         let outcome = match &outcome {
-            Ok(version) => Outcome::Accepted(version, started.elapsed()),
+            Ok(version) => {
+                let took = started.elapsed();
+                let is_news = !self.store.take_taken().is_empty();
+                Outcome::Accepted(Accepted { version, took, is_news })
+            }
             Err(outcome) => *outcome,
         };
         let Some(subscription) = self.subscriptions.find(kind, source) else { return };

@@ -11,7 +11,7 @@ use outrigger_xds::source::grpc::{self, Client, Config, Event, Service};
 use outrigger_xds::{Delivery, Refusal, ResourceType, Subject, Update};
 use tokio::sync::mpsc;
 
-use super::counters::Outcome;
+use super::counters::{Accepted, Outcome};
 use super::{Control, Names, Task, Weakly};
 use crate::config::{ManagementServer, Source};
 use crate::control::startup::Stage;
@@ -171,14 +171,28 @@ impl Control {
         if let Some(subscription) = self.subscriptions.find(kind, source) {
             subscription.has_answered = true;
         }
-        let is_good = rejections.is_empty();
-        let holds = is_good && kind == ResourceType::Cluster && self.stage() == Stage::Live;
+        self.unbound.clear();
         self.settle();
+        let refusals = rejections
+            .into_iter()
+            .map(|rejection| Refusal { reason: rejection.error.to_string(), name: rejection.name });
+        let mut refusals: Vec<_> = refusals.collect();
+        if kind == ResourceType::Listener {
+            let unbound = self.unbound.drain(..).filter(|(name, _)| names.contains(name));
+            refusals.extend(unbound.map(|(name, reason)| Refusal { name, reason }));
+        }
+        let may_hold = refusals.is_empty() && kind == ResourceType::Cluster;
+        let holds = may_hold && self.stage() == Stage::Live;
+        let taken = self.store.take_taken();
         self.count(source, kind, &names, |name| {
-            if rejections.iter().any(|rejection| name.is_none_or(|name| rejection.name == *name)) {
+            if refusals.iter().any(|refusal| name.is_none_or(|name| refusal.name == *name)) {
                 Outcome::Rejected
             } else {
-                Outcome::Accepted(&version, started.elapsed())
+                let is_news = match name {
+                    Some(name) => taken.contains(&(kind, name.clone())),
+                    None => !taken.is_empty(),
+                };
+                Outcome::Accepted(Accepted { version: &version, took: started.elapsed(), is_news })
             }
         });
         let is_warming = holds && self.store.is_warming_clusters();
@@ -190,10 +204,7 @@ impl Control {
         if let Some(plane) = &stream.plane {
             plane.identifier.set(&stream.client.control_plane());
         }
-        let refusals = rejections
-            .into_iter()
-            .map(|rejection| Refusal { reason: rejection.error.to_string(), name: rejection.name });
-        stream.client.applied(receipt, &refusals.collect::<Vec<_>>());
+        stream.client.applied(receipt, &refusals);
     }
 
     /// No part of a response could be used.
@@ -265,7 +276,7 @@ async fn reach(control: &Weakly, name: &Arc<str>) -> Result<Io, Unreachable> {
     let turn = turn.checked_rem(hosts.hosts.len());
     let host = turn.and_then(|turn| hosts.hosts.get(turn));
     let host = host.ok_or_else(|| Unreachable::NoHost(name.clone()))?;
-    let connected = connect(&cluster, host, None, Some(Spoken::Http2)).await;
+    let connected = connect(&cluster, host, None, Some(Spoken::Http2), None).await;
     let stats = &cluster.counters.stats;
     match connected {
         Ok(connected) => {

@@ -3,8 +3,12 @@
 //! A filter is a variant of an enum and looks at a request synchronously; one that has to wait says for how long and is asked again. After
 //! the response the filters look at it in reverse. To add one: its file, and its line in `filters!`.
 
+mod alpn;
 mod cors;
 mod fault;
+mod grpc_stats;
+mod istio_stats;
+mod peer_metadata;
 mod rbac;
 
 use std::convert::Infallible;
@@ -20,9 +24,16 @@ use super::local_reply::LocalReply;
 use super::timer::Slot;
 use crate::exchange::Exchange;
 use crate::stage::{Stage, StageFuture};
+use crate::tls::Alpn;
+use crate::upstream::Cluster;
+use crate::worker;
 
+pub use alpn::AlpnFilter;
 pub use cors::CorsFilter;
 pub use fault::FaultFilter;
+pub use grpc_stats::{CountedMessages, GrpcStatsFilter, Methods};
+pub use istio_stats::IstioStatsFilter;
+pub use peer_metadata::{PeerMetadataFilter, Propagation};
 pub use rbac::{DecisionKeys, RbacConfig, RbacFilter, request_of};
 
 /// What a filter wants to happen with a request.
@@ -63,8 +74,12 @@ macro_rules! filters {
 }
 
 filters! {
+    Alpn: AlpnFilter = "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
     Cors: CorsFilter = "envoy.extensions.filters.http.cors.v3.Cors",
     Fault: FaultFilter = "envoy.extensions.filters.http.fault.v3.HTTPFault",
+    GrpcStats: GrpcStatsFilter = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+    IstioStats: IstioStatsFilter = "stats.PluginConfig",
+    PeerMetadata: PeerMetadataFilter = "io.istio.http.peer_metadata.Config",
     Rbac: RbacFilter = "envoy.extensions.filters.http.rbac.v3.RBAC",
 }
 
@@ -128,6 +143,10 @@ impl FilterOverrides {
 pub struct FilterState {
     cors: Option<cors::State>,
     fault: Option<fault::State>,
+    peer_metadata: peer_metadata::State,
+    grpc_stats: Option<grpc_stats::State>,
+    /// What is offered in TLS to the upstream, if a filter has said so.
+    pub alpn: Option<Arc<Alpn>>,
 }
 
 /// Makes a [`Filters`].
@@ -201,7 +220,22 @@ fn run(chain: &FilterChain, from: usize, exchange: &mut Exchange) -> Run {
     Run::Passed
 }
 
+/// Counts what filters know only when an exchange is over.
+pub fn close(exchange: &Exchange) {
+    for placed in &exchange.manager.filters.filters {
+        if let Filter::GrpcStats(filter) = &placed.filter {
+            filter.close(exchange);
+        }
+    }
+}
+
 impl Exchange {
+    /// The cluster that the route has chosen, as far as there is one.
+    fn chosen_cluster(&self) -> Option<Arc<Cluster>> {
+        let name = self.info.cluster_name.as_deref()?;
+        worker::snapshot(|snapshot| snapshot.cluster(name))
+    }
+
     /// What the route of this request, or its weighted cluster, changes for the filter `name`.
     fn filter_override(&self, name: &str) -> Option<FilterOverride> {
         let super::route::Routing::Pinned(pinned) = &self.routing else { return None };
@@ -287,7 +321,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| name != "mod.rs")
-            .map(|name| name.trim_end_matches(".rs").to_owned())
+            .map(|name| name.trim_end_matches(".rs").replace('_', ""))
             .collect();
         files.sort();
         let mut listed: Vec<_> = FILES.iter().map(|name| name.to_lowercase()).collect();

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::exchange::Exchange;
 use crate::http::forwarding::append_via;
 use crate::http::manager::ServerHeader;
+use crate::http::operation;
 
 /// Sets and removes what the connection manager answers for. `is_switch`: the response agrees to an upgrade, so `connection` and
 /// `upgrade` stay.
@@ -33,6 +34,7 @@ pub(super) fn finalize(exchange: &mut Exchange, is_switch: bool) {
     if !manager.forwarding.via.is_empty() {
         append_via(headers, manager.forwarding.via.as_bytes());
     }
+    operation::tell_downstream(exchange);
     let asks_for_id = exchange.request.headers.contains(Id::X_ENVOY_FORCE_TRACE);
     if (manager.request_id_in_response || asks_for_id)
         && let Some(id) = exchange.request.headers.get(Id::X_REQUEST_ID)

@@ -1,5 +1,6 @@
 //! Serves an HTTP/1 connection: one request after the other.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -51,13 +52,22 @@ struct Server {
     chain: HttpChain,
     progress: Rc<Progress>,
     stack: Stack,
+    /// Bytes that were taken before the current request.
+    received_before: Cell<u64>,
 }
 
 /// Serves until the connection ends.
 pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
     let counted = chain.count_connection(Protocol::Http11);
     let codec = Rc::new(ServerConnection::new(io, seen));
-    let mut server = Server { codec, connection, chain, progress: Rc::default(), stack: stack() };
+    let mut server = Server {
+        codec,
+        connection,
+        chain,
+        progress: Rc::default(),
+        stack: stack(),
+        received_before: Cell::new(0),
+    };
     let fate = server.serve().await;
     counted.ended(match fate {
         Fate::Left => Ended::ByClientWithRequest,
@@ -80,6 +90,7 @@ impl Server {
     async fn serve(&mut self) -> Fate {
         let mut fate = Fate::Keep;
         while fate == Fate::Keep {
+            self.received_before.set(self.codec.consumed().0);
             fate = match self.read_request().await {
                 Arrival::Request(request) => self.exchange(request).await,
                 Arrival::Refused(reply) => self.refuse(reply).await,
@@ -229,6 +240,7 @@ impl Server {
 
     /// Writes the response and tells what comes of the connection.
     async fn respond(&self, mut exchange: Box<Exchange>, is_old: bool) -> Fate {
+        let sent_before = self.codec.consumed().1;
         let is_switch = exchange.response.status == 101;
         finalize(&mut exchange, is_switch);
         if !is_switch && !self.codec.is_body_done() {
@@ -250,6 +262,9 @@ impl Server {
         self.write_head(&mut exchange, length, is_old, is_switch);
         let closes = exchange.closes_connection;
         let fate = poll_fn(|cx| self.poll_response(cx, &mut exchange, length)).await;
+        let (received, sent) = self.codec.consumed();
+        exchange.info.wire_received = received.saturating_sub(self.received_before.get());
+        exchange.info.wire_sent = sent.saturating_sub(sent_before);
         if is_switch && fate == Fate::Keep && self.codec.is_read_closed() {
             return gone(&mut exchange);
         }

@@ -10,14 +10,16 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
+use super::peer_exchange::{Hearing, Taken};
 use crate::net::{Io, Splice, with_scratch};
+use crate::telemetry::Told;
 
 /// Bytes after which a pipe is worth its two descriptors.
 const MUCH: u64 = 1 << 20;
 /// Pieces that one poll moves at most, so that others have their turn.
 const PIECES: usize = 16;
 
-/// The source was reset.
+/// The source was reset, or nobody knows what its bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reset;
 
@@ -32,8 +34,10 @@ enum Phase {
 
 /// The state of one direction.
 #[derive(Debug)]
-pub(super) struct Pump {
+pub(super) struct Pump<'a> {
     phase: Phase,
+    /// What the source says of itself before the application's bytes.
+    hears: Option<Hearing<'a>>,
     /// Read, and not taken by the sink yet.
     held: Vec<u8>,
     given: usize,
@@ -43,20 +47,28 @@ pub(super) struct Pump {
     moved: u64,
 }
 
-impl Pump {
-    pub(super) const fn new() -> Self {
+impl<'a> Pump<'a> {
+    /// The sink gets `says` first, which is not counted.
+    pub(super) fn new(hears: Option<Hearing<'a>>, says: Option<&[u8]>) -> Self {
+        let held = says.map_or_else(Vec::new, <[u8]>::to_vec);
         Self {
             phase: Phase::Moving,
-            held: Vec::new(),
+            hears,
+            needs_flush: !held.is_empty(),
+            held,
             given: 0,
-            needs_flush: false,
             splice: None,
             cannot_splice: false,
             moved: 0,
         }
     }
 
-    /// Bytes read from the source so far.
+    /// What the source has said of itself so far; `None` if nobody listens.
+    pub(super) fn told(&self) -> Option<Told> {
+        self.hears.as_ref().map(Hearing::told)
+    }
+
+    /// The application's bytes read from the source so far.
     pub(super) const fn moved(&self) -> u64 {
         self.moved
     }
@@ -81,7 +93,19 @@ impl Pump {
                 }
                 Phase::Done => return Poll::Ready(Ok(())),
             }
-            match ready!(self.poll_take(cx, source, sink)) {
+            let taken = match &mut self.hears {
+                Some(hears) if !hears.is_over() => match ready!(poll_hear(cx, source, hears)) {
+                    Ok(bytes) => {
+                        self.moved += bytes.len() as u64;
+                        self.needs_flush = !bytes.is_empty();
+                        self.held = bytes;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                _ => ready!(self.poll_take(cx, source, sink)),
+            };
+            match taken {
                 Ok(0) => self.end(),
                 Ok(length) => self.moved += length as u64,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
@@ -155,6 +179,25 @@ impl Pump {
             Poll::Ready(Ok(length))
         })
     }
+}
+
+/// Takes what the source says of itself; the application's bytes that came after it.
+fn poll_hear(
+    cx: &mut Context<'_>,
+    source: &mut Io,
+    hears: &mut Hearing<'_>,
+) -> Poll<io::Result<Vec<u8>>> {
+    with_scratch(|scratch| {
+        let length = ready!(source.poll_read_into(cx, scratch))?;
+        if length == 0 {
+            return Poll::Ready(Ok(hears.end()));
+        }
+        Poll::Ready(match hears.take(scratch.get(..length).unwrap_or_default()) {
+            Taken::All => Ok(Vec::new()),
+            Taken::Passed(bytes) => Ok(bytes),
+            Taken::Broken => Err(io::ErrorKind::ConnectionReset.into()),
+        })
+    })
 }
 
 /// The socket of a plain stream of which nothing waits in front of it.

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use super::peer_exchange::Hearing;
 use super::pump::Pump;
 use crate::clock;
 use crate::net::Io;
+use crate::telemetry::StreamInfo;
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +36,9 @@ pub(super) enum By {
 
 /// A connection that is relayed.
 #[derive(Debug)]
-pub(super) struct Relay {
-    request: Pump,
-    response: Pump,
+pub(super) struct Relay<'a> {
+    request: Pump<'a>,
+    response: Pump<'a>,
     idle: Option<Idle>,
 }
 
@@ -49,14 +51,21 @@ struct Idle {
     sleep: Pin<Box<Sleep>>,
 }
 
-impl Relay {
-    pub(super) fn new(idle_timeout: Option<Duration>) -> Self {
+impl<'a> Relay<'a> {
+    /// Of a client and a host, each of which may say something of itself before its bytes, and is told the same of us.
+    pub(super) fn new(
+        idle_timeout: Option<Duration>,
+        client: Option<Hearing<'a>>,
+        host: Option<Hearing<'a>>,
+    ) -> Self {
         let idle = idle_timeout.map(|timeout| Idle {
             timeout,
             last: clock::now(),
             sleep: Box::pin(clock::sleep(timeout)),
         });
-        Self { request: Pump::new(), response: Pump::new(), idle }
+        let to_client = client.as_ref().map(Hearing::frame);
+        let to_host = host.as_ref().map(Hearing::frame);
+        Self { request: Pump::new(client, to_host), response: Pump::new(host, to_client), idle }
     }
 
     /// Bytes from the client and from the host.
@@ -64,7 +73,17 @@ impl Relay {
         (self.request.moved(), self.response.moved())
     }
 
-    /// Moves bytes until the connection is over.
+    /// Notes what both sides have said of themselves.
+    pub(super) fn settle(&self, info: &mut StreamInfo) {
+        if let Some(told) = self.request.told() {
+            info.downstream_peer = told;
+        }
+        if let Some(told) = self.response.told() {
+            info.upstream.borrow_mut().peer = told;
+        }
+    }
+
+    /// Moves bytes until the connection is over. What has moved stays known when this is dropped, and it may be called again.
     pub(super) async fn run(&mut self, downstream: &mut Io, upstream: &mut Io) -> End {
         poll_fn(|cx| self.poll(cx, downstream, upstream)).await
     }
@@ -144,7 +163,7 @@ mod tests {
             client.read_to_end(&mut received).await.unwrap();
             received == sent
         });
-        let mut relay = Relay::new(Some(Duration::from_secs(60)));
+        let mut relay = Relay::new(Some(Duration::from_secs(60)), None, None);
         assert_eq!(relay.run(&mut downstream, &mut upstream).await, End::Done);
         assert_eq!(relay.bytes(), (LENGTH as u64, LENGTH as u64));
         drop((downstream, upstream));
@@ -168,7 +187,7 @@ mod tests {
             let _ = tokio::time::timeout(Duration::from_millis(500), write).await;
             (sent, client)
         });
-        let mut relay = Relay::new(None);
+        let mut relay = Relay::new(None, None, None);
         let run = relay.run(&mut downstream, &mut upstream);
         assert!(tokio::time::timeout(Duration::from_secs(1), run).await.is_err());
         let (sent, _client) = sent.await.unwrap();
@@ -183,7 +202,7 @@ mod tests {
         let (mut upstream, _host) = pair().await;
         client.set_zero_linger().unwrap();
         drop(client);
-        let mut relay = Relay::new(None);
+        let mut relay = Relay::new(None, None, None);
         assert_eq!(relay.run(&mut downstream, &mut upstream).await, End::Reset(By::Client));
     }
 
@@ -201,7 +220,7 @@ mod tests {
             (client, host)
         });
         let started = Instant::now();
-        let mut relay = Relay::new(Some(Duration::from_millis(250)));
+        let mut relay = Relay::new(Some(Duration::from_millis(250)), None, None);
         assert_eq!(relay.run(&mut downstream, &mut upstream).await, End::Idle);
         assert!(started.elapsed() >= Duration::from_millis(640), "{:?}", started.elapsed());
         talk.await.unwrap();

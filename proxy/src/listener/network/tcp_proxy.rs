@@ -18,10 +18,12 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::listener::Connection;
 use crate::listener::http_chain::millis;
+use crate::listener::network::{Hearing, PeerExchange};
 use crate::net::{Address, Io};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::istio::{IstioStats, TcpReports};
 use crate::telemetry::metrics::{ClusterStat, TcpStat, TcpStats};
-use crate::telemetry::{self, StreamInfo};
+use crate::telemetry::{self, StreamInfo, Told};
 use crate::upstream::{Cluster, Connected, Host, connect, outlier, pool};
 use crate::worker;
 
@@ -40,6 +42,10 @@ pub struct TcpProxy {
     pub access_log: Arc<AccessLog>,
     /// Counters of `tcp.<stat_prefix>.`.
     pub stats: TcpStats,
+    /// The client and we say who we are before the bytes.
+    pub peer_exchange: Option<Arc<PeerExchange>>,
+    /// Metrics of the mesh.
+    pub istio_stats: Vec<Arc<IstioStats>>,
 }
 
 /// Where a connection goes.
@@ -56,14 +62,21 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     let stats = &proxy.stats;
     stats.inc(TcpStat::downstream_cx_total);
     let mut info = StreamInfo::new(connection, None);
-    forward(&mut downstream, &proxy, &mut info).await;
+    let mut reports = TcpReports::new(&proxy.istio_stats);
+    forward(&mut downstream, &proxy, &mut info, &mut reports).await;
+    reports.close(&info);
     info.timing.end = Some(Instant::now());
     stats.add(TcpStat::downstream_cx_rx_bytes_total, info.bytes_received);
     stats.add(TcpStat::downstream_cx_tx_bytes_total, info.bytes_sent);
     telemetry::log_connection(&proxy.access_log, &info);
 }
 
-async fn forward(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
+async fn forward(
+    downstream: &mut Io,
+    proxy: &TcpProxy,
+    info: &mut StreamInfo,
+    reports: &mut TcpReports,
+) {
     let name = match &proxy.target {
         Target::Cluster(name) => name.clone(),
         Target::Weighted(split) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
@@ -76,12 +89,15 @@ async fn forward(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
         return;
     };
     let Some((mut upstream, _held)) = open(&cluster, proxy, info).await else { return };
-    let mut relay = Relay::new(proxy.idle_timeout);
-    let relayed = relay.run(downstream, &mut upstream);
+    let client = hear_client(proxy, info);
+    let host = hear_host(&cluster, info);
+    let mut relay = Relay::new(proxy.idle_timeout, client, host);
+    let relayed = relay_reporting(&mut relay, downstream, &mut upstream, info, reports);
     let outcome = match proxy.max_duration {
         Some(limit) => clock::timeout(limit, relayed).await,
         None => Ok(relayed.await),
     };
+    relay.settle(info);
     let (received, sent) = relay.bytes();
     info.bytes_received = received;
     info.bytes_sent = sent;
@@ -106,6 +122,49 @@ async fn forward(downstream: &mut Io, proxy: &TcpProxy, info: &mut StreamInfo) {
             info.fail(Some(ResponseFlag::DurationTimeout), CauseCode::MaxStreamDuration);
         }
     }
+}
+
+/// Relays until both sides are done, reporting in between.
+async fn relay_reporting(
+    relay: &mut Relay<'_>,
+    downstream: &mut Io,
+    upstream: &mut Io,
+    info: &mut StreamInfo,
+    reports: &mut TcpReports,
+) -> End {
+    loop {
+        tokio::select! {
+            biased;
+            end = relay.run(downstream, upstream) => return end,
+            () = reports.due() => {
+                relay.settle(info);
+                reports.report(info, relay.bytes());
+            }
+        }
+    }
+}
+
+/// What the client is to say of itself.
+fn hear_client<'a>(proxy: &'a TcpProxy, info: &mut StreamInfo) -> Option<Hearing<'a>> {
+    let exchange = proxy.peer_exchange.as_deref()?;
+    let alpn = info.connection.tls.as_ref().and_then(|tls| tls.alpn.as_deref());
+    let hearing = exchange.begin(alpn);
+    if hearing.is_none() {
+        info.downstream_peer = Told::Nothing;
+    }
+    hearing
+}
+
+/// What the host is to say of itself.
+fn hear_host<'a>(cluster: &'a Cluster, info: &StreamInfo) -> Option<Hearing<'a>> {
+    let exchange = cluster.settings.peer_exchange.as_deref()?;
+    let mut upstream = info.upstream.borrow_mut();
+    let alpn = upstream.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
+    let hearing = exchange.begin(alpn);
+    if hearing.is_none() {
+        upstream.peer = Told::Nothing;
+    }
+    hearing
 }
 
 /// An upstream connection that counts for its host and its cluster's limit.
@@ -160,8 +219,9 @@ async fn open(
         cluster.counters.stats.inc(ClusterStat::upstream_cx_total);
         host.counters.cx_total.fetch_add(1, Relaxed);
         let started = Instant::now();
-        match connect(cluster, &host, None, None).await {
-            Ok(Connected { io, local }) => {
+        match connect(cluster, &host, None, None, None).await {
+            Ok(Connected { io, local, tls }) => {
+                info.upstream.borrow_mut().tls = tls;
                 note_connected(cluster, &host, info, local, started);
                 let cluster = cluster.clone();
                 let held = Held { cluster, host, started: Instant::now(), _permit: permit };

@@ -34,6 +34,12 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The gRPC status of the stream, be it gRPC or not.
+    #[must_use]
+    pub fn grpc_status(&self) -> i64 {
+        super::operators::grpc_status(self)
+    }
+
     /// Of an exchange.
     #[must_use]
     pub fn of(exchange: &'a Exchange) -> Self {

@@ -81,7 +81,7 @@ impl Class {
             push_label(tag, value, &mut labels);
         }
         for (tag, value) in rules.fixed() {
-            if !scope.labels.iter().any(|(own, _)| *own == tag) {
+            if !scope.labels.iter().any(|(own, _)| **own == *tag) {
                 push_label(tag, value, &mut labels);
             }
         }
@@ -183,7 +183,7 @@ mod tests {
         use crate::telemetry::metrics::{TagSpec, TagValue};
         let fixed = |name: &str| TagSpec { name: name.into(), value: TagValue::Fixed("f".into()) };
         let rules = TagRules::compile(true, &[fixed("mesh"), fixed("code")]).unwrap();
-        let scope = Scope::labelled("istiocustom", &[("code", ""), ("to", "a\n")]);
+        let scope = Scope::labelled("istiocustom", &[("code".into(), ""), ("to".into(), "a\n")]);
         let mut name = String::new();
         scope.full_name("istio_requests_total", &mut name);
         let class = Class::of(&rules, &scope, &name);

@@ -112,11 +112,7 @@ impl Registry {
 
     /// The stats of family `F` with `labels` of their own, in this order, in a namespace that Prometheus
     /// does not see, as `istiocustom`.
-    pub fn labelled<F: Family>(
-        &self,
-        namespace: &str,
-        labels: &[(&'static str, &str)],
-    ) -> Stats<F> {
+    pub fn labelled<F: Family>(&self, namespace: &str, labels: &[(Arc<str>, &str)]) -> Stats<F> {
         self.stats_of(Scope::labelled(namespace, labels))
     }
 
@@ -244,8 +240,8 @@ mod tests {
         let http = registry.stats::<HttpStat>("x.");
         assert_eq!(registry.sources().len(), 2);
         // The same full name, but not the same labels.
-        let one = registry.labelled::<HttpStat>("x", &[("a", "b.c.d")]);
-        let two = registry.labelled::<HttpStat>("x", &[("a", "b"), ("c", "d")]);
+        let one = registry.labelled::<HttpStat>("x", &[("a".into(), "b.c.d")]);
+        let two = registry.labelled::<HttpStat>("x", &[("a".into(), "b"), ("c".into(), "d")]);
         one.inc(HttpStat::downstream_cx_total);
         assert_eq!(two.count(HttpStat::downstream_cx_total), 0);
         drop((cluster, http));

@@ -5,6 +5,7 @@
 //! that is more than joining words with dots.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// The scope of one family instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +15,7 @@ pub(super) struct Scope {
     /// What stands after it: `.reporter.source.…` for series with labels, else nothing.
     pub(super) suffix: Box<str>,
     /// The labels of a series; empty if labels come from the tag rules.
-    pub(super) labels: Box<[(&'static str, Box<str>)]>,
+    pub(super) labels: Box<[(Arc<str>, Box<str>)]>,
 }
 
 impl Scope {
@@ -27,7 +28,7 @@ impl Scope {
     /// A series in a custom namespace such as `istiocustom`: its labels are these, in this order, and no
     /// tag rule is asked. (envoy: Stats::Utility::counterFromStatNames with tags)
     #[must_use]
-    pub(super) fn labelled(namespace: &str, labels: &[(&'static str, &str)]) -> Self {
+    pub(super) fn labelled(namespace: &str, labels: &[(Arc<str>, &str)]) -> Self {
         let mut suffix = String::new();
         for (name, value) in labels {
             // Writing to a string cannot fail.
@@ -36,7 +37,7 @@ impl Scope {
         Self {
             prefix: format!("{namespace}.").into(),
             suffix: suffix.into(),
-            labels: labels.iter().map(|(name, value)| (*name, Box::from(*value))).collect(),
+            labels: labels.iter().map(|(name, value)| (name.clone(), Box::from(*value))).collect(),
         }
     }
 
@@ -93,7 +94,8 @@ mod tests {
 
     #[test]
     fn labels_follow_the_name() {
-        let scope = Scope::labelled("istiocustom", &[("reporter", "source"), ("code", "")]);
+        let scope =
+            Scope::labelled("istiocustom", &[("reporter".into(), "source"), ("code".into(), "")]);
         let mut name = String::from("old");
         assert_eq!(
             scope.full_name("istio_requests_total", &mut name),

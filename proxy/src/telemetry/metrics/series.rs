@@ -25,7 +25,7 @@ pub struct Series<F: Family> {
     registry: Arc<Registry>,
     own: Arc<Own>,
     namespace: &'static str,
-    labels: &'static [&'static str],
+    labels: Box<[Arc<str>]>,
     cap: usize,
     living: Mutex<HashMap<Box<str>, Living<F>>>,
     other: OnceLock<Stats<F>>,
@@ -45,7 +45,7 @@ impl<F: Family> Series<F> {
         registry: Arc<Registry>,
         own: Arc<Own>,
         namespace: &'static str,
-        labels: &'static [&'static str],
+        labels: Box<[Arc<str>]>,
         cap: usize,
     ) -> Self {
         let living = Mutex::default();
@@ -55,7 +55,7 @@ impl<F: Family> Series<F> {
     /// The series with these values, one for each label; a missing one is empty. Takes a lock.
     pub fn at(&self, values: &[&str]) -> Stats<F> {
         let values = values.iter().map(|value| cut(value)).chain(std::iter::repeat(""));
-        let labels: Vec<_> = self.labels.iter().copied().zip(values).collect();
+        let labels: Vec<_> = self.labels.iter().cloned().zip(values).collect();
         let mut key = String::new();
         for (_, value) in &labels {
             // With its length, since a value may hold whatever would part it from the next.
@@ -77,7 +77,7 @@ impl<F: Family> Series<F> {
     }
 
     fn other(&self) -> Stats<F> {
-        let labels: Vec<_> = self.labels.iter().map(|label| (*label, "other")).collect();
+        let labels: Vec<_> = self.labels.iter().map(|label| (label.clone(), "other")).collect();
         self.registry.labelled::<F>(self.namespace, &labels)
     }
 
@@ -139,7 +139,13 @@ mod tests {
 
     fn series(cap: usize) -> Series<RbacStat> {
         let registry = Registry::new(StatsSpec::default(), 1).unwrap();
-        Series::new(registry, Arc::new(Own::detached()), "istiocustom", &["from", "to"], cap)
+        Series::new(
+            registry,
+            Arc::new(Own::detached()),
+            "istiocustom",
+            ["from".into(), "to".into()].into(),
+            cap,
+        )
     }
 
     fn dump(series: &Series<RbacStat>) -> String {

@@ -22,9 +22,9 @@ async fn shake(server: &ServerTls, client: &ClientTls, peer: PeerName<'_>) -> Ha
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (server, client) = tokio::join!(
         server.accept(Stream::from(ours)),
-        client.connect(Stream::from(theirs), peer, None, Duration::from_secs(5)),
+        client.connect(Stream::from(theirs), peer, None, None, Duration::from_secs(5)),
     );
-    Handshake { server, client }
+    Handshake { server, client: client.map(|(io, _)| io) }
 }
 
 impl Handshake {

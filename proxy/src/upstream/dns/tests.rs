@@ -31,6 +31,7 @@ fn name(name: &str, port: u16) -> Name {
         weight: 2,
         priority: 0,
         health: EdsHealth::Unknown,
+        workload: None,
     };
     Name { name: name.into(), like }
 }

@@ -15,6 +15,7 @@ use crate::http::codec::http1::ClientConnection;
 use crate::http::codec::http2::Sender;
 use crate::listener::http_chain::millis;
 use crate::net::{Address, Traffic};
+use crate::telemetry::UpstreamTls;
 use crate::telemetry::metrics::ClusterStat;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::host::Host;
@@ -26,6 +27,8 @@ pub struct Meta {
     host: Arc<Host>,
     /// Our end.
     pub local: Address,
+    /// What the handshake has told.
+    pub tls: Option<Rc<UpstreamTls>>,
     created: Instant,
     requests: Cell<u64>,
     permit: Option<Permit>,
@@ -49,6 +52,7 @@ impl Meta {
         cluster: Arc<Cluster>,
         host: Arc<Host>,
         local: Address,
+        tls: Option<Rc<UpstreamTls>>,
         permit: Permit,
         protocol: Protocol,
         started: Instant,
@@ -66,6 +70,7 @@ impl Meta {
             cluster,
             host,
             local,
+            tls,
             created: now,
             requests: Cell::new(0),
             permit: Some(permit),
@@ -235,12 +240,12 @@ pub enum Leased {
 }
 
 impl Leased {
-    /// Our end of the connection.
+    /// What the connection is besides its bytes.
     #[must_use]
-    pub fn local_address(&self) -> &Address {
+    pub fn meta(&self) -> &Meta {
         match self {
-            Self::Http1(connection) => &connection.meta.local,
-            Self::Http2(lease) => &lease.connection.meta.local,
+            Self::Http1(connection) => &connection.meta,
+            Self::Http2(lease) => &lease.connection.meta,
         }
     }
 }

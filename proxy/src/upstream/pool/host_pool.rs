@@ -24,7 +24,7 @@ use crate::http::codec::http2::{
 };
 use crate::net::Traffic;
 use crate::telemetry::metrics::ClusterStat;
-use crate::tls::Spoken;
+use crate::tls::{Alpn, Spoken};
 use crate::upstream::cluster::Cluster;
 use crate::upstream::connect::{Connected, connect};
 use crate::upstream::host::Host;
@@ -38,6 +38,8 @@ pub struct HostPool {
     protocol: Protocol,
     /// The server name that requests bring, in a cluster that wants it.
     requested: Option<Arc<str>>,
+    /// What is offered in TLS in place of what the cluster says.
+    alpn: Option<Arc<Alpn>>,
     state: RefCell<State>,
 }
 
@@ -57,8 +59,9 @@ impl HostPool {
         host: Arc<Host>,
         protocol: Protocol,
         requested: Option<Arc<str>>,
+        alpn: Option<Arc<Alpn>>,
     ) -> Rc<Self> {
-        Rc::new(Self { cluster, host, protocol, requested, state: RefCell::default() })
+        Rc::new(Self { cluster, host, protocol, requested, alpn, state: RefCell::default() })
     }
 
     /// The cluster.
@@ -153,7 +156,8 @@ impl HostPool {
                 Protocol::Http2 => Spoken::Http2,
             };
             let requested = pool.requested.as_deref();
-            let result = connect(&pool.cluster, &pool.host, requested, Some(spoken)).await;
+            let alpn = pool.alpn.as_deref();
+            let result = connect(&pool.cluster, &pool.host, requested, Some(spoken), alpn).await;
             drop(connecting);
             match result {
                 Ok(connected) => pool.connected(connected, permit, started).await,
@@ -167,7 +171,8 @@ impl HostPool {
 
     async fn connected(self: Rc<Self>, connected: Connected, permit: Permit, started: Instant) {
         let (cluster, host) = (self.cluster.clone(), self.host.clone());
-        let meta = Meta::new(cluster, host, connected.local, permit, self.protocol, started);
+        let tls = connected.tls;
+        let meta = Meta::new(cluster, host, connected.local, tls, permit, self.protocol, started);
         match self.protocol {
             Protocol::Http1 => {
                 let codec = ClientConnection::new(connected.io);

@@ -29,6 +29,7 @@ use super::host_set::HostSet;
 use super::tried::Tried;
 use crate::clock;
 use crate::telemetry::metrics::ClusterStat;
+use crate::tls::Alpn;
 use crate::worker::{self, Mail};
 
 pub use active::ActiveRequest;
@@ -63,8 +64,8 @@ pub struct ClusterPool {
     pools: RefCell<FxHashMap<PoolKey, Rc<HostPool>>>,
 }
 
-/// Connections are kept apart by host, protocol and the server name that requests bring.
-type PoolKey = (u64, Protocol, Option<Arc<str>>);
+/// Connections are kept apart by host, protocol, the server name that requests bring, and what is offered in TLS on their behalf.
+type PoolKey = (u64, Protocol, Option<Arc<str>>, Option<Arc<Alpn>>);
 
 /// Leads a cache to the hosts of its cluster.
 #[derive(Debug)]
@@ -151,13 +152,15 @@ impl ClusterPool {
         host: &Arc<Host>,
         protocol: Protocol,
         requested: Option<Arc<str>>,
+        alpn: Option<Arc<Alpn>>,
     ) -> Rc<HostPool> {
         let mut pools = self.pools.borrow_mut();
-        let key = (host.id, protocol, requested);
+        let key = (host.id, protocol, requested, alpn);
         if let Some(pool) = pools.get(&key) {
             return pool.clone();
         }
-        let pool = HostPool::new(self.cluster.clone(), host.clone(), protocol, key.2.clone());
+        let (_, _, requested, alpn) = key.clone();
+        let pool = HostPool::new(self.cluster.clone(), host.clone(), protocol, requested, alpn);
         pools.insert(key, pool.clone());
         pool
     }

@@ -215,7 +215,7 @@ fn rule_33_an_alias_without_a_resource_is_no_error() {
 fn rule_34_the_system_version_is_for_people() {
     let mut client = clusters();
     let update = client.accept(&delta_response(CDS, "1", "x", &["a"], &[]));
-    assert_eq!(&*update.version, "");
+    assert_eq!((&*update.version, &*update.resources[0].version), ("system 1", "1"));
     client.reconnect();
     assert!(!format!("{:?}", client.delta()).contains("system"));
 }

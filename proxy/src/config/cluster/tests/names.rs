@@ -13,11 +13,7 @@ use crate::upstream::dns::{Resolver, watch};
 /// The addresses that a cluster gets from a name, and its counts of attempts, successes and failures.
 async fn resolved(kind: &str, name: &str) -> (Vec<String>, [u64; 3]) {
     let registry = Registry::new(StatsSpec::default(), 1).unwrap();
-    let environment = Arc::new(Environment {
-        registry,
-        runtime: Runtime::default(),
-        secrets: crate::tls::SecretCells::default(),
-    });
+    let environment = Arc::new(Environment::new(registry, Runtime::default()));
     let spec = spec(&format!(
         "{{name: c, type: {kind}, dns_lookup_family: V4_ONLY, load_assignment: {{cluster_name: c, endpoints: [{{lb_endpoints: \
          [{{endpoint: {{address: {{socket_address: {{address: \"{name}\", port_value: 80}}}}}}}}]}}]}}}}"

@@ -128,7 +128,8 @@ impl Snippet {
                     prost::Message::encode_to_vec(&read::<http::fault::v3::HttpFault>(&self.yaml))
                 };
                 let any = Any { type_url: format!("type.googleapis.com/{type_name}"), value };
-                filters::http_filter(&any, at, cx, "p").map(drop)
+                filters::http_filter(&any, at, cx, "p", crate::listener::Direction::Inbound)
+                    .map(drop)
             }
             Place::NetworkRbac => {
                 let message = read::<network::rbac::v3::Rbac>(&self.yaml);

@@ -82,6 +82,14 @@ impl ServerConnection {
         (inner.wire.received, inner.wire.sent)
     }
 
+    /// Bytes of requests taken, and of responses given, so far; others may have been read, or wait to be sent.
+    #[must_use]
+    pub fn consumed(&self) -> (u64, u64) {
+        let wire = &self.inner.borrow().wire;
+        let taken = wire.received.saturating_sub(wire.input.len() as u64);
+        (taken, wire.sent + wire.waiting() as u64)
+    }
+
     /// True if bytes of a request have been read: the client is not idle.
     #[must_use]
     pub fn has_input(&self) -> bool {

@@ -26,9 +26,9 @@ const OUTBOUND_CONTROL_FRAMES: u32 = 1_000;
 const BURST: u64 = 2_000;
 /// Control frames that may come every second for ever.
 const PER_SECOND: u64 = 200;
-/// What a head earns: a few settings, priorities and window updates of its own.
+/// What a head earns: a few settings and pings of its own.
 const PER_HEADERS: u64 = 20;
-/// Bytes sent that earn one frame: a peer acknowledges what it reads by WINDOW_UPDATE.
+/// Bytes sent that earn one frame: a peer measures by PING how fast they come.
 const BYTES_PER_FRAME: u64 = 1024;
 /// Streams that we may end for errors of the peer; every stream without one earns another.
 const FAULTS: u32 = 1_024;
@@ -107,6 +107,7 @@ impl FloodGuard {
                 if self.priorities > PRIORITY_PER_STREAM * (1 + self.streams) {
                     return Err(Flood::Counted(Http2Stat::inbound_priority_frames_flood));
                 }
+                return Ok(());
             }
             kind::WINDOW_UPDATE => {
                 self.window_updates += 1;
@@ -114,6 +115,7 @@ impl FloodGuard {
                 if self.window_updates > allowed {
                     return Err(Flood::Counted(Http2Stat::inbound_window_update_frames_flood));
                 }
+                return Ok(());
             }
             _ => {}
         }

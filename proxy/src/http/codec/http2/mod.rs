@@ -6,6 +6,8 @@
 
 mod client;
 mod connection;
+#[cfg(test)]
+mod differential;
 mod drive;
 mod fields;
 mod flood;

@@ -35,6 +35,7 @@ mod cluster;
 mod codec;
 mod filter;
 mod http;
+mod istio;
 mod listener;
 mod network;
 mod server;
@@ -53,6 +54,10 @@ pub use self::filter::{
     RbacStats,
 };
 pub use self::http::{HttpStat, HttpStats, RouterStat, RouterStats};
+pub use self::istio::{
+    IstioBuildStat, IstioBuildStats, IstioGrpcStat, IstioGrpcStats, IstioHttpStat, IstioHttpStats,
+    IstioTcpStat, IstioTcpStats,
+};
 pub use self::listener::{
     HttpInspectorStat, HttpInspectorStats, ListenerHttpStat, ListenerHttpStats, ListenerStat,
     ListenerStats, ProxyProtocolStat, ProxyProtocolStats, TlsInspectorStat, TlsInspectorStats,
