@@ -203,7 +203,6 @@ async fn open(
     for attempt in 1..=proxy.connect_attempts.max(1) {
         let Ok((host, _)) = pool.pick(destination, None, 1) else {
             pool::count_no_host(cluster);
-            proxy.stats.inc(TcpStat::downstream_cx_no_route);
             let cause = Cause::about(CauseCode::NoHealthyHost, &cluster.name);
             info.fail(Some(ResponseFlag::NoHealthyUpstream), cause);
             return None;
