@@ -186,7 +186,7 @@ fn labels(message: &[u8], peer: &mut Peer) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A value of a [`StructWriter`].
+/// A value that [`write`] takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A text.

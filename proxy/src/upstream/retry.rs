@@ -193,7 +193,9 @@ fn prepare(exchange: &mut Exchange, plan: &Plan, previous: Option<&Previous>) ->
     };
     let route = plan.route.clone();
     let policy = &route.payload.forward;
-    let elapsed = exchange.progress.request_end().map(|end| end.elapsed()).unwrap_or_default();
+    // The first attempt is told the whole timeout, as by Envoy, whatever has passed since.
+    let end = exchange.progress.request_end().filter(|_| number > 1);
+    let elapsed = end.map(|end| end.elapsed()).unwrap_or_default();
     let head = exchange.request_mut();
     if policy.attempt_count_in_request {
         let mut buffer = itoa::Buffer::new();
