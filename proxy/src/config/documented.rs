@@ -196,6 +196,7 @@ rows! {
     envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::Tracing,
     envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::UpgradeConfig,
     envoy::extensions::filters::network::rbac::v3::Rbac,
+    envoy::extensions::filters::network::sni_cluster::v3::SniCluster,
     envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy,
     envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::TcpAccessLogOptions,
     envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::WeightedCluster,
