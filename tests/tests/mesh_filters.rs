@@ -13,6 +13,7 @@ mod tests {
     use outrigger_tests::binary;
     use outrigger_tests::certs::Certs;
     use outrigger_tests::client::{Client, Ends, Heard};
+    use outrigger_tests::metadata::{entry, field, frame};
     use outrigger_tests::ports::free_port;
     use outrigger_tests::proxy::Proxy;
     use outrigger_tests::scratch::Scratch;
@@ -498,39 +499,6 @@ mod tests {
         // The host is the service where nobody disables it and the cluster says nothing.
         let total = series(&mesh.server, "istio_requests_total{", 1).await;
         assert!(total.first().unwrap().contains("destination_service=\"a.test\""), "{total:?}");
-    }
-
-    /// A field of a protobuf message: its number, a length, bytes.
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        let (low, high) = (bytes.len() % 128, bytes.len() / 128);
-        let length = if high == 0 {
-            vec![u8::try_from(low).unwrap()]
-        } else {
-            vec![u8::try_from(low).unwrap() | 0x80, u8::try_from(high).unwrap()]
-        };
-        [&[number << 3 | 2][..], &length, bytes].concat()
-    }
-
-    /// An entry of a `google.protobuf.Struct`, with an encoded `Value`.
-    fn entry(key: &str, value: &[u8]) -> Vec<u8> {
-        field(1, &[field(1, key.as_bytes()), field(2, value)].concat())
-    }
-
-    /// What another proxy sends before a connection's bytes: magic number, length, `Any` of a `Struct`.
-    fn frame(workload: &str) -> Vec<u8> {
-        let metadata = [
-            entry("NAMESPACE", &field(3, b"other")),
-            entry("WORKLOAD_NAME", &field(3, workload.as_bytes())),
-        ];
-        let said = [
-            entry("x-envoy-peer-metadata", &field(5, &metadata.concat())),
-            entry("x-envoy-peer-metadata-id", &field(3, b"sidecar~10.0.0.9~x.other~other.svc")),
-        ];
-        let any =
-            [field(1, b"type.googleapis.com/google.protobuf.Struct"), field(2, &said.concat())]
-                .concat();
-        let length = u32::try_from(any.len()).unwrap().to_be_bytes();
-        [&[0x3d, 0x23, 0x04, 0x67][..], &length, &any].concat()
     }
 
     #[tokio::test]
