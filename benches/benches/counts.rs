@@ -8,7 +8,9 @@ use std::hint::black_box;
 use gungraun::main;
 use gungraun::prelude::*;
 use outrigger::exchange::Exchange;
-use outrigger_benches::functions::{Filters, Hosts, LogLine, Mesh, Policies, Routes, Worker};
+use outrigger_benches::functions::{
+    Filters, Hosts, LogLine, Mesh, Policies, Pushes, Routes, Worker,
+};
 use outrigger_policy::lb::{LeastRequest, Policy, RoundRobin};
 
 // Set-ups do the work once: the first time also finds symbols and fills caches.
@@ -117,9 +119,41 @@ fn istio_stats(mesh: Mesh) -> Mesh {
     mesh
 }
 
+fn pushes_to(count: usize) -> Pushes {
+    let mut pushes = Pushes::new(count).unwrap();
+    pushes.equal().unwrap();
+    pushes.one().unwrap();
+    pushes
+}
+
+#[library_benchmark(setup = pushes_to)]
+#[bench::to_5000(5_000)]
+fn push_equal(mut pushes: Pushes) -> Pushes {
+    pushes.equal().unwrap();
+    pushes
+}
+
+#[library_benchmark(setup = pushes_to)]
+#[bench::of_5000(5_000)]
+fn push_one(mut pushes: Pushes) -> Pushes {
+    pushes.one().unwrap();
+    pushes
+}
+
 library_benchmark_group!(
     name = functions,
-    benchmarks = [route, rbac, pick, snapshot, filters, access_log, peer_metadata, istio_stats]
+    benchmarks = [
+        route,
+        rbac,
+        pick,
+        snapshot,
+        filters,
+        access_log,
+        peer_metadata,
+        istio_stats,
+        push_equal,
+        push_one
+    ]
 );
 
 main!(library_benchmark_groups = functions);

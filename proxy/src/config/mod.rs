@@ -21,6 +21,7 @@ mod listener;
 mod management_server;
 mod matcher;
 mod protocol;
+mod retired;
 pub mod route;
 mod runtime;
 mod slot;

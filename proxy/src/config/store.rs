@@ -13,6 +13,7 @@ use outrigger_xds::ResourceType;
 use super::cluster_handle::ClusterHandle;
 use super::cx::Need;
 use super::environment::Environment;
+use super::retired::Retired;
 use super::slot::{Origin, Refused, Slot, Version};
 use super::snapshot::Snapshot;
 use super::source::Source;
@@ -55,6 +56,7 @@ pub struct Store {
     pub(super) cluster_stats: ClusterManagerStats,
     pub(super) listener_stats: ListenerManagerStats,
     pub(super) unknown: UnknownFields,
+    pub(super) retired: Retired,
 }
 
 /// Names that were touched since things last settled.
@@ -91,6 +93,7 @@ impl Store {
             cluster_stats,
             listener_stats,
             unknown,
+            retired: Retired::default(),
         }
     }
 
@@ -103,6 +106,11 @@ impl Store {
     /// Looks at a cluster when things settle next.
     pub fn touch_cluster(&mut self, name: &Arc<str>) {
         self.pending.clusters.insert(name.clone());
+    }
+
+    /// Takes apart what was in force and nobody reads any more; to be called now and then.
+    pub fn release_retired(&mut self) {
+        self.retired.release();
     }
 
     /// True if a resource of this name is in force or waits.

@@ -61,7 +61,7 @@ impl Store {
                 next.index_listeners();
             }
             next.generation += 1;
-            self.snapshot.store(Arc::new(next));
+            self.retired.push(self.snapshot.swap(Arc::new(next)));
         }
         // Only now does nobody find them any more.
         for version in retired {

@@ -1,4 +1,4 @@
-//! What is due now and then: outlier detection of clusters that are in use.
+//! What is due now and then: outlier detection of clusters that are in use, and the end of snapshots that are out of it.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -19,7 +19,8 @@ pub(super) async fn run(control: Weak<RefCell<Control>>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(control) = control.upgrade() else { return };
-        let control = control.borrow();
+        let mut control = control.borrow_mut();
+        control.store.release_retired();
         let versions = control.store.clusters.values().flat_map(Slot::versions);
         let built = versions.filter_map(|version| version.value.built());
         let mut living = HashSet::new();

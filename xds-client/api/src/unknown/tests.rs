@@ -84,7 +84,11 @@ fn the_table_is_sorted_and_has_what_the_pool_has() {
             assert_eq!(known.name, field.name(), "{name}");
             let holds = known.holds.map(|Message(place)| names[place as usize].to_owned());
             let kind = field.kind();
-            assert_eq!(holds.as_deref(), kind.as_message().map(|m| m.full_name()), "{name}");
+            assert_eq!(
+                holds.as_deref(),
+                kind.as_message().map(prost_reflect::MessageDescriptor::full_name),
+                "{name}"
+            );
         }
     }
 }
