@@ -30,6 +30,8 @@ mod store;
 mod tls;
 mod typed_struct;
 mod verdict;
+#[cfg(test)]
+mod verdict_table;
 mod warming;
 
 pub use apply::Rejection;
