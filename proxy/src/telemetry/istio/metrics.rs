@@ -86,8 +86,6 @@ pub struct AllSeries<F: Family> {
     by_labels: Mutex<ByLabels<F>>,
 }
 
-type ByLabels<F> = HashMap<Box<[Arc<str>]>, Arc<Series<F>>>;
-
 impl<F: Family> AllSeries<F> {
     /// None yet.
     #[must_use]
