@@ -265,11 +265,12 @@ impl Inner {
             self.count(Http2Stat::stream_refused_errors);
             self.write_reset(id, Reason::REFUSED_STREAM)?;
             // So many can only be ending because the peer has reset them, or made us do it.
-            return Ok(if is_crowded {
-                self.flood.reset_by_peer(true, Duration::ZERO)?;
+            let bounded = if is_crowded {
+                self.flood.reset_by_peer(true, Duration::ZERO)
             } else {
-                self.flood.fault()?;
-            });
+                self.flood.fault()
+            };
+            return Ok(bounded?);
         }
         let mut fields = RequestFields::new(Config::spare(), self.config.block);
         self.decode(block, &mut fields)?;
