@@ -10,6 +10,7 @@ use outrigger_policy::head::Headers;
 use crate::failure::Failure;
 use crate::http::codec::{http1, http2};
 use crate::http::filters::CountedMessages;
+use crate::http::gzip::Gzip;
 use crate::http::progress::Progress;
 use crate::upstream::{Replay, UpstreamBody};
 
@@ -41,6 +42,8 @@ pub enum Body {
     Upstream(Box<UpstreamBody>),
     /// A body whose gRPC messages are counted.
     Counted(Box<CountedMessages>),
+    /// A body that is compressed.
+    Compressed(Box<Gzip>),
 }
 
 impl Body {
@@ -58,6 +61,7 @@ impl Body {
             Self::Replay(replay) => replay.poll_frame(cx),
             Self::Upstream(body) => body.poll_frame(cx),
             Self::Counted(body) => body.poll_frame(cx),
+            Self::Compressed(body) => body.poll_frame(cx),
         };
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             *self = Self::Empty;
@@ -75,6 +79,7 @@ impl Body {
             Self::Replay(replay) => replay.is_end(),
             Self::Upstream(body) => body.is_end(),
             Self::Counted(body) => body.inner().is_end(),
+            Self::Compressed(body) => body.is_end(),
         }
     }
 
@@ -83,6 +88,7 @@ impl Body {
         match self {
             Self::Upstream(body) => body.poll_request(cx),
             Self::Counted(body) => body.inner_mut().poll_request(cx),
+            Self::Compressed(body) => body.inner_mut().poll_request(cx),
             _ => {}
         }
     }

@@ -13,10 +13,21 @@ use rcgen::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+/// What clients ask for, among them the names that Istio makes of services.
+const SERVER: &[&str] = &[
+    "a.test",
+    "b.test",
+    "x.b.test",
+    "localhost",
+    "upstream.test",
+    "outbound_.9080_._.a.default.svc.cluster.local",
+    "outbound_.9080_.v2_.a.default.svc.cluster.local",
+];
+
 /// The names of the leaf certificates; each is written as `NAME.crt` and `NAME.key`.
 /// `stranger` is signed by an authority that nobody trusts, `expired` ended in 2021.
 const LEAVES: [(&str, &[&str], &str); 5] = [
-    ("server", &["a.test", "b.test", "localhost", "upstream.test"], "server"),
+    ("server", SERVER, "server"),
     ("other", &["other.test"], "other"),
     ("client", &["client.test"], "client"),
     ("stranger", &["client.test"], "client"),

@@ -5,9 +5,11 @@
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::sync::Arc;
     use std::time::Duration;
 
+    use flate2::read::GzDecoder;
     use outrigger_tests::binary;
     use outrigger_tests::certs::Certs;
     use outrigger_tests::client::{Client, Ends, Heard};
@@ -75,6 +77,30 @@ mod tests {
     fn router() -> Value {
         let type_url = "envoy.extensions.filters.http.router.v3.Router";
         filter("envoy.filters.http.router", typed(type_url, json!({})))
+    }
+
+    /// As in Istio's bootstrap: what Prometheus scrapes goes through the data path.
+    fn scraped(port: u16, admin: u16) -> (Value, Value) {
+        let compressor = |library: &str, message: &str| {
+            let package = format!("envoy.extensions.compression.{library}.compressor.v3.{message}");
+            let config = json!({
+                "compressor_library": {"name": format!("stats_{library}"), "typed_config": typed(&package, json!({}))},
+                "response_direction_config": {"common_config": {"content_type": [
+                    "text/plain", "application/vnd.google.protobuf", "application/openmetrics-text", "application/openmetrics-protobuf",
+                ]}},
+            });
+            let type_url = "envoy.extensions.filters.http.compressor.v3.Compressor";
+            filter(&format!("envoy.filters.http.compressor.{library}"), typed(type_url, config))
+        };
+        let filters = vec![
+            compressor("brotli", "Brotli"),
+            compressor("zstd", "Zstd"),
+            compressor("gzip", "Gzip"),
+            router(),
+        ];
+        let manager = manager("prometheus_stats", filters);
+        let listener = listener("scraped", port, "UNSPECIFIED", vec![manager]);
+        (listener, cluster("prometheus_stats", admin, json!({})))
     }
 
     fn alpn() -> Value {
@@ -186,8 +212,8 @@ mod tests {
         })
     }
 
-    /// The listener of a sidecar before its application.
-    fn inbound_listener(port: u16, certs: &Certs, inbound_stats: Value) -> Value {
+    /// What a server's proxy has for clients with certificates: HTTP and bytes, told apart by ALPN.
+    fn inbound_listener(certs: &Certs, port: u16, inbound_stats: &Value) -> Value {
         let http_filters =
             vec![http_exchange("downstream"), grpc_stats(), stats(inbound_stats.clone()), router()];
         let chain = |matches: &[&str], alpn: &[&str], filters: Vec<Value>| {
@@ -197,7 +223,7 @@ mod tests {
                 "filters": filters,
             })
         };
-        let by_peers = vec![tcp_exchange(), stats(inbound_stats), tcp_proxy("bytes")];
+        let by_peers = vec![tcp_exchange(), stats(inbound_stats.clone()), tcp_proxy("bytes")];
         let inspector =
             "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
         json!({
@@ -218,24 +244,40 @@ mod tests {
         })
     }
 
-    /// The listeners of a sidecar before clients: its metrics as they are, of connections, and changed by the mesh.
-    fn outbound_listeners(http: u16, tcp: u16, changed: u16) -> Vec<Value> {
+    /// Upstreams are spoken to as clients speak.
+    fn as_the_client() -> Value {
+        let protocol = json!({
+            "@type": H2, "use_downstream_protocol_config": {"http2_protocol_options": {}},
+        });
+        let options = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol});
+        json!({"typed_extension_protocol_options": options})
+    }
+
+    /// The server, as its clients' proxies know it.
+    fn echo(certs: &Certs) -> Value {
+        let services = json!([{"host": "echo.default.svc.cluster.local", "name": "echo", "namespace": "default"}]);
+        let mut echo = as_the_client();
+        echo["transport_socket"] = upstream_tls(certs);
+        echo["metadata"] = json!({"filter_metadata": {"istio": {"services": services}}});
+        echo["filters"] = json!([tcp_exchange()]);
+        echo
+    }
+
+    /// What a client's proxy has: HTTP, bytes, and HTTP with other labels.
+    fn outbound_listeners([http, tcp, changed]: [u16; 3]) -> Vec<Value> {
         let outbound =
             |stats: Value| vec![http_exchange("upstream"), alpn(), grpc_stats(), stats, router()];
-        let mut override_filters = outbound(stats(json!({"metrics": [
+        let mut other_labels = outbound(stats(json!({"metrics": [
             {"name": "requests_total", "dimensions": {"request_method": "request.method"}, "tags_to_remove": ["response_flags"]},
             {"name": "request_bytes", "drop": true},
         ]})));
-        override_filters.remove(2);
+        other_labels.remove(2);
+        let bytes = vec![stats(json!({"tcp_reporting_duration": "0.2s"})), tcp_proxy("echo")];
+        let requests = manager("echo", outbound(stats(json!({}))));
         vec![
-            listener("http", http, "OUTBOUND", vec![manager("echo", outbound(stats(json!({}))))]),
-            listener(
-                "tcp",
-                tcp,
-                "OUTBOUND",
-                vec![stats(json!({"tcp_reporting_duration": "0.2s"})), tcp_proxy("echo")],
-            ),
-            listener("changed", changed, "OUTBOUND", vec![manager("echo", override_filters)]),
+            listener("http", http, "OUTBOUND", vec![requests]),
+            listener("tcp", tcp, "OUTBOUND", bytes),
+            listener("changed", changed, "OUTBOUND", vec![manager("echo", other_labels)]),
         ]
     }
 
@@ -246,36 +288,22 @@ mod tests {
             let certs = Arc::new(Certs::create(&own.path().join("certs")).unwrap());
             let upstreams = Upstreams::start(&certs, own.path()).await.unwrap();
             let [inbound, http, tcp] = [(); 3].map(|()| free_port().unwrap());
-            let app = upstreams.ports["UPSTREAM1"];
-
-            let downstream =
-                json!({"use_downstream_protocol_config": {"http2_protocol_options": {}}});
-            let mut protocol = downstream;
-            protocol["@type"] = json!(H2);
-            let options =
-                json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol});
-            let app_fields = json!({"typed_extension_protocol_options": options});
-            let server_admin = free_port().unwrap();
+            let [server_admin, client_admin] = [(); 2].map(|()| free_port().unwrap());
+            let [changed, scraped_at] = [(); 2].map(|()| free_port().unwrap());
+            let (scraped, admin) = scraped(scraped_at, server_admin);
             let server = bootstrap(
                 "echo",
                 server_admin,
-                vec![inbound_listener(inbound, &certs, inbound_stats)],
+                vec![inbound_listener(&certs, inbound, &inbound_stats), scraped],
                 vec![
-                    cluster("app", app, app_fields.clone()),
+                    admin,
+                    cluster("app", upstreams.ports["UPSTREAM1"], as_the_client()),
                     cluster("bytes", upstreams.ports["TCP1"], json!({})),
                 ],
             );
-
-            let services = json!([{"host": "echo.default.svc.cluster.local", "name": "echo", "namespace": "default"}]);
-            let mut echo = app_fields;
-            echo["transport_socket"] = upstream_tls(&certs);
-            echo["metadata"] = json!({"filter_metadata": {"istio": {"services": services}}});
-            echo["filters"] = json!([tcp_exchange()]);
-            let client_admin = free_port().unwrap();
-            let changed = free_port().unwrap();
-            let listeners = outbound_listeners(http, tcp, changed);
-            let client =
-                bootstrap("sleep", client_admin, listeners, vec![cluster("echo", inbound, echo)]);
+            let listeners = outbound_listeners([http, tcp, changed]);
+            let echo = cluster("echo", inbound, echo(&certs));
+            let client = bootstrap("sleep", client_admin, listeners, vec![echo]);
             let binary = binary::built().unwrap();
             let server =
                 Proxy::start(&binary, &server, server_dir.path(), server_admin).await.unwrap();
@@ -287,6 +315,7 @@ mod tests {
                 ("http".to_owned(), http),
                 ("tcp".to_owned(), tcp),
                 ("changed".to_owned(), changed),
+                ("scraped".to_owned(), scraped_at),
             ]);
             let ends = Ends { ports, dir: own.path().to_owned(), certs, recorder };
             Self { client, server, ends, _scratch: scratch, _upstreams: upstreams }
@@ -468,6 +497,31 @@ mod tests {
         // The host is the service where nobody disables it and the cluster says nothing.
         let total = series(&mesh.server, "istio_requests_total{", 1).await;
         assert!(total.first().unwrap().contains("destination_service=\"a.test\""), "{total:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_scraped_comes_compressed_for_who_asks() {
+        let mesh = Mesh::start(json!({"disable_host_header_fallback": true})).await;
+        mesh.exchange(json!({"to": "http", "get": "/x"}), json!([{"status": 200}])).await;
+        series(&mesh.server, "istio_requests_total{", 1).await;
+        let scrape = |accepted: &'static str| {
+            let headers = json!([format!("accept-encoding: {accepted}")]);
+            let get = json!({"to": "scraped", "get": "/stats/prometheus", "headers": headers});
+            async { mesh.exchange(get, json!([])).await.responses.remove(0) }
+        };
+        let plain = scrape("identity").await;
+        assert_eq!(plain.head.value("content-encoding"), None);
+        let zipped = scrape("zstd, br, gzip;q=0.5").await;
+        assert_eq!(zipped.head.value("content-encoding"), Some(&b"gzip"[..]));
+        assert_eq!(zipped.head.value("vary"), Some(&b"Accept-Encoding"[..]));
+        assert!(zipped.body.len() * 3 < plain.body.len(), "{}", zipped.body.len());
+        let mut text = String::new();
+        GzDecoder::new(&*zipped.body).read_to_string(&mut text).unwrap();
+        for text in [&*text, &*String::from_utf8_lossy(&plain.body)] {
+            let peers = peers("destination");
+            assert!(text.contains(&format!("istio_requests_total{{{peers},")), "{text}");
+            assert!(text.ends_with('\n'));
+        }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ mod tests {
     use std::fs;
 
     use outrigger_tests::certs::Certs;
-    use outrigger_tests::control::replay::Replay;
+    use outrigger_tests::control::replay::{Replay, Secrets};
     use outrigger_tests::control::resources::{certificate, roots, server_cluster};
     use outrigger_tests::control::tape::{Tape, folder, names};
     use outrigger_tests::control::{Form, World};
@@ -20,18 +20,23 @@ mod tests {
         let mut world = World::new(form).unwrap();
         let certs = Certs::create(&world.scratch.path().join("certs")).unwrap();
         let pem = |file: &str| fs::read_to_string(certs.dir().join(file)).unwrap();
-        let own = certificate("default", &pem("server.crt"), &pem("server.key"));
-        world.write("default", &own).unwrap();
-        world.write("rootca", &roots("ROOTCA", &pem("ca.crt"))).unwrap();
-        // What a ServiceEntry of set rich names: the agent reads such files.
-        let name = "file-cert:/etc/certs/cert.pem~/etc/certs/key.pem";
-        let of_file = certificate(name, &pem("client.crt"), &pem("client.key"));
-        world.write("file-cert", &of_file).unwrap();
-        let name = "file-root:/etc/certs/ca.pem";
-        world.write("file-root", &roots(name, &pem("ca.crt"))).unwrap();
+        let (chain, key, ca) = (pem("server.crt"), pem("server.key"), pem("ca.crt"));
+        for (file, name) in
+            [("default", "default"), ("cert", "file-cert:/etc/certs/cert.pem~/etc/certs/key.pem")]
+        {
+            world.write(file, &certificate(name, &chain, &key)).unwrap();
+        }
+        for (file, name) in [
+            ("rootca", "ROOTCA"),
+            ("root", "file-root:/etc/certs/ca.pem"),
+            ("system", "file-root:/etc/ssl/certs/ca-certificates.crt"),
+        ] {
+            world.write(file, &roots(name, &ca)).unwrap();
+        }
         world.start_plane().await.unwrap();
         let socket = world.scratch.path().join("istiod");
-        let replay = Replay::start(tape, &socket).unwrap();
+        let secrets = Secrets { chain, key, authority: ca };
+        let replay = Replay::start(tape, secrets, &socket).unwrap();
         let mut bootstrap = world.bootstrap();
         let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
         clusters[0] = server_cluster("xds-grpc", socket.to_str().unwrap());
@@ -78,6 +83,8 @@ mod tests {
             let found = refused(&world).await;
             let told = replay.asked().into_iter().filter(|asked| !asked.error.is_empty()).count();
             assert_eq!(told > 0, !found.is_empty(), "{name}: what is refused is told");
+            let unknown = world.stat("server.dynamic_unknown_fields").await.unwrap();
+            assert_eq!(unknown, Some(0), "{name}: istiod says nothing that we do not know");
             if sotw.contains(&&*name) {
                 let tape = Tape::read(&format!("sotw/{name}"), false).unwrap();
                 let (world, _replay) = start(tape).await;

@@ -1,10 +1,15 @@
 //! Makes the descriptors that YAML and JSON are read and written with.
 //!
 //! The package `envoy-types` ships the descriptors of everything it generates, with comments, in one
-//! file that its own code never uses. This script finds that file and writes two of its own to
+//! file that its own code never uses. This script finds that file and writes three of its own to
 //! `OUT_DIR`: `descriptors.bin`, only what configuration can hold and without anything but names,
-//! numbers and types; and `sensitive.rs`, the fields whose values must not be shown. Messages of ours
-//! are not in it: `src/schema.rs` adds them at run time.
+//! numbers and types; `sensitive.rs`, the fields whose values must not be shown; and `known.rs`, the
+//! numbers of all fields. Messages of ours are only in the last: `src/schema.rs` adds them at run time.
+
+#[path = "build/known.rs"]
+mod known;
+#[path = "src/schema.rs"]
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -55,9 +60,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("sensitive.rs"), sensitive_fields(&bytes)?)?;
-    fs::write(out.join("descriptors.bin"), configuration_only(&bytes)?.encode_to_vec())?;
+    let descriptors = configuration_only(&bytes)?;
+    let ours = schema::files();
+    fs::write(out.join("known.rs"), known::table(descriptors.file.iter().chain(&ours)))?;
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build/known.rs");
+    println!("cargo::rerun-if-changed=src/schema.rs");
     println!("cargo::rerun-if-changed={}", lock_file.display());
     println!("cargo::rerun-if-changed={}", source.display());
     Ok(())

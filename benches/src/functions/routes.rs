@@ -44,6 +44,7 @@ impl Routes {
                 forward: ForwardPolicy::default(),
                 stats: None,
                 operation: None,
+                metadata: None,
             },
         };
         let table = RouteTable::new(RouteTableSpec {

@@ -38,8 +38,10 @@ fn reply(server: &Server, request: &Request) -> Reply {
     };
     let control = server.control.borrow();
     let parts = control.store.dump(&server.bootstrap, control.lifecycle.started_at, &query);
+    let unknown = control.store.dump_unknown_fields(&query);
     drop(control);
     let mask = request.parameter("mask").map(|mask| mask.split(',').collect::<Vec<_>>());
+    let is_whole = resource.is_none() && mask.is_none();
     let configs = match (resource, mask) {
         (Some(resource), mask) => match elements(parts, resource) {
             Ok(elements) => match mask {
@@ -65,7 +67,12 @@ fn reply(server: &Server, request: &Request) -> Reply {
         }
         (None, None) => parts,
     };
-    Reply::json(&if configs.is_empty() { json!({}) } else { json!({ "configs": configs }) })
+    let mut dump = if configs.is_empty() { json!({}) } else { json!({ "configs": configs }) };
+    if let Some(fields) = dump.as_object_mut().filter(|_| is_whole && !unknown.is_empty()) {
+        // Of ours, and only if there is something to tell: readers of Envoy's form skip what they do not know.
+        fields.insert("unknown_fields".into(), unknown.into());
+    }
+    Reply::json(&dump)
 }
 
 /// The lists that the parts of a dump have, and the messages in them.

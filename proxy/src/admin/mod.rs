@@ -2,6 +2,7 @@
 //!
 //! One file per endpoint; `endpoints!` is the list of them. An endpoint is a function from a request to a whole reply.
 
+mod causes;
 mod certs;
 mod clusters;
 mod config_dump;
@@ -56,6 +57,7 @@ struct Endpoint {
 
 /// The endpoints, in the order of their paths.
 const ENDPOINTS: &[Endpoint] = &[
+    causes::ENDPOINT,
     certs::ENDPOINT,
     clusters::ENDPOINT,
     config_dump::ENDPOINT,

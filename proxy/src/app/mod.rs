@@ -100,6 +100,7 @@ fn serve(options: Options, unknown: &[String]) -> Result<(), AppError> {
     for field in &loaded.unknown {
         tracing::warn!("unknown field in the bootstrap: {field}");
     }
+    loaded.store.count_unknown_static(loaded.unknown.len());
     for ignored in &loaded.ignored {
         tracing::info!("{} has no effect: {}", ignored.path, ignored.reason);
     }

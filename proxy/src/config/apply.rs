@@ -16,7 +16,7 @@ use super::error::{At, ConfigError};
 use super::slot::{Origin, Refused, Slot, Version};
 use super::store::Store;
 use super::{endpoints, listener, route, tls};
-use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat};
+use crate::telemetry::metrics::{ClusterManagerStat, ListenerManagerStat, Own};
 use crate::upstream::transport::Transports;
 
 /// A resource that was refused.
@@ -62,6 +62,9 @@ impl Store {
             };
             if let Err(error) = taken {
                 tracing::warn!(%version, "{} {name} is refused: {error}", kind.noun());
+                if let Some(own) = Own::installed() {
+                    own.config_refused(kind.noun()).increment(1);
+                }
                 rejections.push(Rejection { name, error });
             }
         }
@@ -119,6 +122,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let environment = self.environment.clone();
         let cx = environment.cx();
         let translated = cluster::from_resource(&resource, &cx);
@@ -175,6 +179,7 @@ impl Store {
         if slot.holds(&resource) {
             slot.refused = None;
         } else {
+            self.unknown.search(&resource);
             // Which transport an endpoint gets is for its cluster to say; here it is only validated.
             let cx = self.environment.cx();
             if let Err(error) = endpoints::from_resource(&resource, &Transports::plain(), &cx) {
@@ -214,6 +219,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let environment = self.environment.clone();
         let clusters = &self.clusters;
         let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
@@ -267,6 +273,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let clusters = &self.clusters;
         let knows = |name: &str| clusters.get(name).is_some_and(|slot| !slot.is_vacant());
         let cx = self.environment.cx().with_clusters(&knows);
@@ -298,6 +305,7 @@ impl Store {
             slot.refused = None;
             return Ok(Vec::new());
         }
+        self.unknown.search(&resource);
         let cx = self.environment.cx();
         let value = match tls::secret(&resource, &cx) {
             Ok(secret) => Arc::new(secret),
@@ -337,6 +345,7 @@ impl Store {
                     return;
                 }
                 slot.refused = None;
+                self.unknown.forget(kind, name);
                 let warming = slot.warming.take();
                 let active = slot.active.take();
                 if warming.is_some() || active.is_some() {
@@ -354,6 +363,7 @@ impl Store {
                     return;
                 }
                 slot.refused = None;
+                self.unknown.forget(kind, name);
                 let warming = slot.warming.take();
                 let active = slot.active.take();
                 if warming.is_some() || active.is_some() {
@@ -369,6 +379,7 @@ impl Store {
                 let Some(slot) = self.endpoints.remove(name) else {
                     return self.give_up(ResourceType::Endpoints, name);
                 };
+                self.unknown.forget(kind, name);
                 drop(slot);
                 self.give_up(ResourceType::Endpoints, name);
             }
@@ -392,6 +403,7 @@ impl Store {
             if users.is_empty() {
                 self.services.remove(service);
                 self.endpoints.remove(service);
+                self.unknown.forget(ResourceType::Endpoints, service);
             }
         }
         version.needs.iter().for_each(|need| self.release(need));

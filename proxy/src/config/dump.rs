@@ -46,7 +46,7 @@ pub struct DumpQuery {
 }
 
 impl DumpQuery {
-    fn accepts(&self, name: &str) -> bool {
+    pub(super) fn accepts(&self, name: &str) -> bool {
         self.name.as_ref().is_none_or(|regex| regex.is_match(name))
     }
 }

@@ -29,6 +29,7 @@ mod source;
 mod store;
 mod tls;
 mod typed_struct;
+mod unknown;
 mod verdict;
 mod warming;
 

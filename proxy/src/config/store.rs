@@ -16,6 +16,7 @@ use super::environment::Environment;
 use super::slot::{Origin, Refused, Slot, Version};
 use super::snapshot::Snapshot;
 use super::source::Source;
+use super::unknown::UnknownFields;
 use crate::http::route::RouteTable;
 use crate::listener::Listener;
 use crate::telemetry::metrics::{ClusterManagerStats, ClusterStats, ListenerManagerStats};
@@ -53,6 +54,7 @@ pub struct Store {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) cluster_stats: ClusterManagerStats,
     pub(super) listener_stats: ListenerManagerStats,
+    pub(super) unknown: UnknownFields,
 }
 
 /// Names that were touched since things last settled.
@@ -69,6 +71,7 @@ impl Store {
     pub fn new(environment: Arc<Environment>, snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
         let cluster_stats = environment.registry.stats("cluster_manager.");
         let listener_stats = environment.registry.stats("listener_manager.");
+        let unknown = UnknownFields::new(environment.registry.stats("server."));
         Self {
             environment,
             clusters: BTreeMap::new(),
@@ -87,6 +90,7 @@ impl Store {
             snapshot,
             cluster_stats,
             listener_stats,
+            unknown,
         }
     }
 
@@ -195,6 +199,7 @@ impl Store {
         }
         self.needs.remove(&key);
         self.given_up.remove(&key);
+        self.unknown.forget(need.kind, &need.name);
         match need.kind {
             ResourceType::Routes => {
                 self.routes.remove(&need.name);

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod filters;
 pub mod forwarding;
+pub mod gzip;
 pub mod header_ops;
 pub mod local_reply;
 pub mod manager;

@@ -26,6 +26,7 @@ use super::operation;
 use crate::exchange::Exchange;
 use crate::stage::{Pass, Stage};
 use crate::telemetry::metrics::{CodeStats, VirtualClusterStats};
+use crate::upstream::Metadata;
 use crate::worker;
 
 /// A compiled route configuration.
@@ -57,6 +58,8 @@ pub struct RouteEntry {
     pub stats: Option<Box<RouteStats>>,
     /// What the other side is told that a request is. (envoy: config.route.v3.Decorator)
     pub operation: Option<Box<[u8]>>,
+    /// What the control plane says of it.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 /// What a route with a `stat_prefix` counts.
@@ -306,6 +309,7 @@ fn find_route(table: &RouteTable, request: &RequestHead, random: u64) -> Routing
 fn pin(pinned: &Pinned, exchange: &mut Exchange) {
     let entry = pinned.entry();
     exchange.info.route_name = entry.name.clone();
+    exchange.info.route_metadata.clone_from(&entry.metadata);
     exchange.info.virtual_host = Some(entry.virtual_host.clone());
     exchange.info.cluster_name = pinned.target.as_ref().map(|target| target.name.clone());
     if matches!(entry.action, Action::Forward(_)) {

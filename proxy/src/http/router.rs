@@ -317,6 +317,7 @@ mod tests {
             },
             stats: None,
             operation: None,
+            metadata: None,
         };
         let matcher = RouteMatch::on(PathRule::Prefix(PathText::new("/p", true)));
         let route = Arc::new(Route { name: String::new(), matcher, payload: entry });

@@ -186,7 +186,7 @@ fn labels(message: &[u8], peer: &mut Peer) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A value that [`write`] takes.
+/// A value that [`write()`] takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A text.

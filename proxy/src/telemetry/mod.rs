@@ -1,6 +1,7 @@
 //! What is told of the traffic: counters, access logs, causes.
 
 pub mod access_log;
+pub mod causes;
 pub mod istio;
 pub mod log;
 pub mod memory;
@@ -14,7 +15,8 @@ pub use stream_info::{GrpcMessages, StreamInfo, Timing, Told, UpstreamInfo, Upst
 
 use access_log::{AccessLog, Record};
 
-/// Writes the log lines of a connection that is no HTTP exchange.
+/// Counts why a connection failed that is no HTTP exchange, if it did, and writes its log lines.
 pub fn log_connection(log: &AccessLog, info: &StreamInfo) {
+    info.cause.iter().for_each(causes::note);
     log.write(&Record::of_connection(info));
 }

@@ -81,6 +81,7 @@ pub fn close(exchange: &mut Exchange) {
     super::upstream_codes::close(exchange);
     crate::http::filters::close(exchange);
     super::istio::report(exchange);
+    exchange.info.cause.iter().for_each(super::causes::note);
     manager.access_log.write(&Record::of(exchange));
     let headers = std::mem::take(&mut exchange.response.headers);
     worker::keep_headers(headers);

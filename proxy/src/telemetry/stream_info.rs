@@ -15,7 +15,7 @@ use crate::clock;
 use crate::listener::Connection;
 use crate::net::Address;
 use crate::peer::Peer;
-use crate::upstream::{Cluster, Host};
+use crate::upstream::{Cluster, Host, Metadata};
 
 /// One stream: an HTTP exchange, or a TCP connection that is relayed.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct StreamInfo {
     pub bytes_sent: u64,
     /// The route's name. (`%ROUTE_NAME%`)
     pub route_name: Arc<str>,
+    /// What the control plane says of the route. (`%METADATA(ROUTE:X)%`)
+    pub route_metadata: Option<Arc<Metadata>>,
     /// The virtual host's name.
     pub virtual_host: Option<Arc<str>>,
     /// The cluster that was chosen, whether or not it exists. (`%UPSTREAM_CLUSTER_RAW%`)
@@ -177,6 +179,7 @@ impl StreamInfo {
             bytes_received: 0,
             bytes_sent: 0,
             route_name: Arc::default(),
+            route_metadata: None,
             virtual_host: None,
             cluster_name: None,
             upstream: Rc::default(),

@@ -119,7 +119,7 @@ impl Destinations {
     }
 
     /// Forgets hosts that nobody uses, if it is time for that. Every worker asks now and then.
-    pub(super) fn expire(&self, cluster: &Cluster) {
+    pub fn expire(&self, cluster: &Cluster) {
         let mut table = self.table();
         if table.cleaned.elapsed() >= self.settings.cleanup_interval {
             Self::clean(&mut table, cluster);

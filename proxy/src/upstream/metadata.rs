@@ -9,6 +9,12 @@ use serde_json::{Map, Value};
 pub struct Metadata(BTreeMap<Box<str>, Map<String, Value>>);
 
 impl Metadata {
+    /// True if nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is said to `filter`.
     #[must_use]
     pub fn of(&self, filter: &str) -> Option<&Map<String, Value>> {

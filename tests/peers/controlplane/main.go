@@ -3,7 +3,8 @@
 //
 //	controlplane -tcp 127.0.0.1:0 -unix /tmp/xds.sock -dir resources
 //
-// The directory holds files of proto JSON, each a resource with its "@type". A line on standard input, which is the version, makes
+// The directory holds files of proto JSON, each a resource with its "@type"; the bytes of NAME.tail beside NAME.json follow its encoding, as
+// from a control plane that knows more fields. A line on standard input, which is the version, makes
 // it read them again; the end of standard input ends it. What it does it says on standard output, a JSON object per line: "listening", "loaded",
 // and "request" for every request of a client.
 package main
@@ -18,6 +19,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -37,6 +39,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
@@ -100,6 +103,9 @@ func load(directory, version string) (*cache.Snapshot, error) {
 		wrapped := &anypb.Any{}
 		if err := protojson.Unmarshal(text, wrapped); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if tail, err := os.ReadFile(strings.TrimSuffix(file, ".json") + ".tail"); err == nil {
+			wrapped.Value = append(wrapped.Value, tail...)
 		}
 		message, err := wrapped.UnmarshalNew()
 		if err != nil {

@@ -1,6 +1,7 @@
 //! A control plane that says what a tape says: the responses of a real istiod, byte for byte, over a Unix socket.
 //!
-//! A response is sent as soon as the proxy has asked for its type, in the order of the tape. What the proxy asks and answers is kept.
+//! A response is sent as soon as the proxy has asked for its type, in the order of the tape. Secrets, which no tape holds, are made up. What the proxy asks and
+//! answers is kept.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -16,8 +17,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::tape::{Tape, fields, last, text};
+use super::tape::{Tape, field, fields, last, text};
 
+const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -45,11 +47,12 @@ impl Replay {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn start(tape: Tape, path: &Path) -> Result<Self> {
+    pub fn start(tape: Tape, secrets: Secrets, path: &Path) -> Result<Self> {
         let listener = UnixListener::bind(path)?;
         let tape = Arc::new(tape);
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let server = tokio::spawn(accept(listener, tape.clone(), asked.clone()));
+        let served = Served { tape: tape.clone(), secrets: secrets.into(), asked: asked.clone() };
+        let server = tokio::spawn(accept(listener, served));
         Ok(Self { tape, asked, server })
     }
 
@@ -97,17 +100,51 @@ impl Drop for Replay {
 
 type Heard = Arc<Mutex<Vec<Asked>>>;
 
-async fn accept(listener: UnixListener, tape: Arc<Tape>, asked: Heard) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(connection(stream, tape.clone(), asked.clone()));
+/// What every secret is: a chain, its key and an authority, as PEM.
+#[derive(Debug)]
+pub struct Secrets {
+    pub chain: String,
+    pub key: String,
+    pub authority: String,
+}
+
+impl Secrets {
+    /// A response with this secret, as `envoy.extensions.transport_sockets.tls.v3.Secret`.
+    fn response(&self, name: &str, is_delta: bool) -> Vec<u8> {
+        let inline = |text: &str| field(3, text.as_bytes());
+        let what = if name.ends_with("-cacert") {
+            field(4, &field(1, &inline(&self.authority)))
+        } else {
+            let chain = field(1, &inline(&self.chain));
+            field(2, &[chain, field(2, &inline(&self.key))].concat())
+        };
+        let secret = [field(1, name.as_bytes()), what].concat();
+        let any = [field(1, SECRET.as_bytes()), field(2, &secret)].concat();
+        let resource =
+            if is_delta { [field(2, &any), field(3, name.as_bytes())].concat() } else { any };
+        [field(2, &resource), field(4, SECRET.as_bytes()), field(5, name.as_bytes())].concat()
     }
 }
 
-async fn connection(stream: UnixStream, tape: Arc<Tape>, asked: Heard) -> Result<()> {
+/// What a connection serves.
+#[derive(Clone, Debug)]
+struct Served {
+    tape: Arc<Tape>,
+    secrets: Arc<Secrets>,
+    asked: Heard,
+}
+
+async fn accept(listener: UnixListener, served: Served) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(connection(stream, served.clone()));
+    }
+}
+
+async fn connection(stream: UnixStream, served: Served) -> Result<()> {
     let mut connection = server::handshake(stream).await?;
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;
-        tokio::spawn(play(request, respond, tape.clone(), asked.clone()));
+        tokio::spawn(play(request, respond, served.clone()));
     }
     Ok(())
 }
@@ -116,21 +153,29 @@ async fn connection(stream: UnixStream, tape: Arc<Tape>, asked: Heard) -> Result
 async fn play(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    tape: Arc<Tape>,
-    asked: Heard,
+    Served { tape, secrets, asked }: Served,
 ) -> Result<()> {
     let head = Response::builder().header("content-type", "application/grpc").body(())?;
     let mut output = respond.send_response(head, false)?;
     let mut input = request.into_body();
     let mut left: Vec<&Vec<u8>> = tape.messages.iter().collect();
-    let mut kinds = HashSet::new();
+    let (mut kinds, mut told) = (HashSet::new(), HashSet::new());
     let mut buffer = BytesMut::new();
     while let Some(data) = input.data().await {
         let data = data?;
         input.flow_control().release_capacity(data.len())?;
         buffer.extend_from_slice(&data);
         while let Some(message) = frame(&mut buffer) {
-            kinds.insert(note(&message, tape.is_delta, &asked));
+            let kind = note(&message, tape.is_delta, &asked);
+            if kind == SECRET {
+                for (_, name) in fields(&message).filter(|(field, _)| *field == 3) {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    if told.insert(name.clone()) {
+                        send(&mut output, &secrets.response(&name, tape.is_delta))?;
+                    }
+                }
+            }
+            kinds.insert(kind);
         }
         let mut rest = Vec::new();
         for message in left {

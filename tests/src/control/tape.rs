@@ -153,6 +153,24 @@ pub fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     })
 }
 
+/// A field that has a length, as bytes.
+#[must_use]
+pub fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = value.len();
+    loop {
+        let [low, ..] = length.to_le_bytes();
+        length >>= 7;
+        if length == 0 {
+            bytes.push(low & 0x7f);
+            break;
+        }
+        bytes.push(low | 0x80);
+    }
+    bytes.extend_from_slice(value);
+    bytes
+}
+
 /// The last field of this number, or nothing.
 pub fn last(message: &[u8], number: u64) -> &[u8] {
     fields(message).filter(|(field, _)| *field == number).last().map_or(&[], |(_, value)| value)

@@ -86,6 +86,14 @@ impl World {
         Ok(fs::write(self.file(file), resource.to_string())?)
     }
 
+    /// What follows the encoding of a resource: fields that are in no JSON.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_tail(&self, file: &str, bytes: &[u8]) -> Result<()> {
+        Ok(fs::write(self.file(file).with_extension("tail"), bytes)?)
+    }
+
     /// Removes a resource.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ impl Namespace {
     /// # Errors
     /// When the machine does not allow it.
     pub fn new(name: &str, hosts: &str) -> Result<Self> {
-        let name = format!("{PREFIX}{}-{name}", process::id());
+        let name = free(&format!("{PREFIX}{}-{name}", process::id()));
         let etc = etc(&name);
         fs::create_dir_all(&etc)?;
         fs::write(etc.join("hosts"), hosts)?;
@@ -59,6 +59,13 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         remove(&self.name);
     }
+}
+
+/// This name, or with a number after it when another mesh of this process has it.
+fn free(name: &str) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names.find(|name| !Path::new("/run/netns").join(name).exists()).unwrap_or_default()
 }
 
 fn etc(name: &str) -> PathBuf {

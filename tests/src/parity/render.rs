@@ -4,7 +4,9 @@
 //! replaced, so what is left is what a user of the proxy could rely on.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
+use flate2::read::GzDecoder;
 use regex::Regex;
 
 use super::case::{Case, Compare};
@@ -79,7 +81,10 @@ impl Page<'_> {
         for response in &heard.responses {
             if !response.head.start.is_empty() {
                 self.head("<", &response.head.start, &response.head.lines);
-                self.body("<", &response.body, &response.trailers);
+                let is_gzip = response.head.value("content-encoding") == Some(b"gzip");
+                let read = is_gzip.then(|| unzipped(&response.body)).flatten();
+                let body = read.as_deref().unwrap_or(&response.body);
+                self.body("<", body, &response.trailers);
             }
             if let Some(reset) = &response.reset {
                 self.push("<", reset);
@@ -196,4 +201,10 @@ fn fate_name(fate: Fate, exact: bool) -> &'static str {
 /// The fate of a client as a word, for expectations.
 pub fn fate_word(fate: Option<Fate>) -> &'static str {
     fate.map_or("left", |fate| fate_name(fate, true))
+}
+/// What was compressed: two encoders may write it differently.
+fn unzipped(body: &[u8]) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut read).ok()?;
+    Some(read)
 }

@@ -7,6 +7,7 @@
 //! - [`any`] opens an `Any` whose type is known; [`TypedStruct`] the JSON in one.
 //! - [`Document`] reads a bootstrap or any other file, and knows the line of everything in it.
 //! - [`mod@write`] shows a message as `/config_dump` does.
+//! - [`unknown`] finds what a message has and Envoy's API of this version does not.
 //! - [`Pool`] holds the descriptors that the last two need. Load it, use it, drop it.
 //!
 //! Deliberately absent: what a field means, which values are allowed and everything else that a proxy
@@ -22,6 +23,7 @@ mod reflect;
 mod schema;
 mod tree;
 mod typed_struct;
+pub mod unknown;
 mod well_known;
 pub mod write;
 

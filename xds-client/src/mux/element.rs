@@ -3,11 +3,11 @@
 //! A body that is byte for byte what is held already is not copied: the held one is handed on, and whoever compares finds the same bytes. Any
 //! other is copied out of the message, so that a small resource does not keep a large response alive.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hashbrown::{HashMap, HashSet};
 use outrigger_xds_api::google::protobuf as google;
 use prost::Message;
 
@@ -132,13 +132,16 @@ impl Reader<'_> {
             None => None,
             Some(Any { type_url, value }) => {
                 self.check(&type_url)?;
-                let inner = resource::name_of(&value).map_err(|reason| self.broken(&reason))?;
-                if name.is_empty() {
-                    name = inner;
-                } else if name != inner {
-                    let [wrapper, inner] =
-                        [name, inner].map(|n| String::from_utf8_lossy(&n).into());
-                    return Err(Malformed::Renamed { kind: self.kind, wrapper, inner });
+                // What is held under this name has it already.
+                if !self.holds(&name, &value) {
+                    let inner = resource::name_of(&value).map_err(|reason| self.broken(&reason))?;
+                    if name.is_empty() {
+                        name = inner;
+                    } else if name != inner {
+                        let [wrapper, inner] =
+                            [name, inner].map(|n| String::from_utf8_lossy(&n).into());
+                        return Err(Malformed::Renamed { kind: self.kind, wrapper, inner });
+                    }
                 }
                 Some(value)
             }
@@ -162,6 +165,12 @@ impl Reader<'_> {
             },
         };
         Ok(Some((said, ttl.and_then(lifetime))))
+    }
+
+    /// True if a resource of this name is held with these bytes.
+    fn holds(&self, name: &Bytes, body: &Bytes) -> bool {
+        let name = std::str::from_utf8(name).ok();
+        name.and_then(|name| self.held.get(name)).is_some_and(|held| held.body == *body)
     }
 
     fn unwrap(&self, element: Bytes) -> Result<Wrapper, Malformed> {

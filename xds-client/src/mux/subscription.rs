@@ -3,9 +3,11 @@
 //! "Held" is what the owner has applied. It is what a new stream is told of, so it must be true: a resource that was refused is not in it, and one that
 //! was applied out of a response with refusals is in it by name and without a version, since the server took that response for rejected as a whole.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
+
+use hashbrown::HashSet;
 
 use super::delta::Delta;
 use super::element::{Held, Malformed, Reader, Sorted};
@@ -252,7 +254,10 @@ impl Subscription {
                 sotw.apply(&resource.name);
             }
             deadlines.set(self.kind, &resource.name, at);
-            self.held.insert(resource.name.clone(), resource);
+            // Most of what a server sends is what it has sent before.
+            if self.held.get(&resource.name) != Some(&resource) {
+                self.held.insert(resource.name.clone(), resource);
+            }
         }
         let rejection = (!refusals.is_empty()).then(|| request::describe(self.kind, refusals));
         self.answer(version, Answer { serial, nonce, rejection });

@@ -110,10 +110,10 @@ fn comparison(
     let op = enumeration(op, &at.field("op"))?;
     let at = at.field("value");
     let message = required(value, &at)?;
-    fields!(cx, at, message => RuntimeUInt32 {
-        used: default_value;
-        ignored: runtime_key = "runtime keys cannot be changed while the proxy runs";
-    });
+    fields!(cx, at, message => RuntimeUInt32 { used: default_value, runtime_key; });
+    let of_runtime = cx.runtime.integer(&runtime_key);
+    let default_value =
+        of_runtime.map_or(default_value, |value| u32::try_from(value).unwrap_or(u32::MAX));
     Ok(match op {
         Op::Eq => Comparison::Equal(default_value),
         Op::Ge => Comparison::AtLeast(default_value),

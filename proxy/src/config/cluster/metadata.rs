@@ -20,7 +20,11 @@ use crate::upstream::transport::Labels;
 const TRANSPORT: &str = "envoy.transport_socket_match";
 
 /// Translates metadata.
-pub(super) fn metadata(message: Option<Message>, at: &At<'_>, cx: &Cx<'_>) -> Translated<Metadata> {
+pub(in crate::config) fn metadata(
+    message: Option<Message>,
+    at: &At<'_>,
+    cx: &Cx<'_>,
+) -> Translated<Metadata> {
     let entries = entries(message, at, cx)?;
     Ok(entries.map(|(name, value)| (name.into(), map(value))).collect())
 }

@@ -26,7 +26,7 @@ use outrigger_xds::Resource;
 use outrigger_xds_api::envoy::config::cluster::v3::{Cluster as Message, TrackClusterStats};
 
 pub(super) use self::dns::Rules;
-pub(super) use self::metadata::{labels, workload};
+pub(super) use self::metadata::{labels, metadata, workload};
 
 use self::breakers::Limits;
 use self::discovery::Place;

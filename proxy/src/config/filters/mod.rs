@@ -4,6 +4,7 @@
 //! overrides. The router is not here: it is a stage of its own.
 
 mod alpn;
+mod compressor;
 mod cors;
 mod fault;
 mod grpc_stats;
@@ -80,7 +81,7 @@ pub fn http_filter(
             Known::Filter(Filter::Alpn(alpn::filter(decode(config, at)?, at, cx)?))
         }
         Some("envoy.extensions.filters.http.compressor.v3.Compressor") => {
-            Known::WithoutEffect("bodies are passed on as they come, compressed or not")
+            compressor::filter(decode(config, at)?, at, cx, &scope)?
         }
         _ => Known::No,
     })

@@ -121,7 +121,6 @@ fn types_that_are_not_filters_of_ours_are_told() {
         [
             of("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
             of("stats.PluginConfig"),
-            of("envoy.extensions.filters.http.compressor.v3.Compressor"),
             of("envoy.extensions.filters.http.rbac.v3.RBACPerRoute"),
             of(""),
         ]
@@ -132,7 +131,6 @@ fn types_that_are_not_filters_of_ours_are_told() {
             [
                 Known::Filter(Filter::GrpcStats(_)),
                 Known::Filter(Filter::IstioStats(_)),
-                Known::WithoutEffect(_),
                 Known::No,
                 Known::No
             ]
@@ -280,5 +278,44 @@ fn peer_metadata_comes_as_a_struct_and_other_ways_to_tell_it_are_refused() {
     ] {
         let error = peer_metadata(json).0.err().unwrap();
         assert!(error.contains(reason), "{json}: {error}");
+    }
+}
+
+/// The verdict about a compressor.
+fn compressor(yaml: &str) -> Result<Known, String> {
+    use outrigger_xds_api::envoy::extensions::filters::http::compressor::v3::Compressor;
+    let yaml = yaml.replace("$T", "type.googleapis.com/envoy.extensions.compression");
+    let config = any::encode(&read::<Compressor>(&yaml));
+    let filter = |at: &At<'_>, cx: &Cx<'_>| http_filter(&config, at, cx, "p", Direction::Inbound);
+    translated(|at, cx| filter(at, cx).map_err(|error| error.to_string())).0
+}
+
+#[test]
+fn gzip_is_written_and_other_encodings_are_told() {
+    let library = |config: &str| format!("compressor_library: {{name: l, typed_config: {config}}}");
+    let gzip = library(
+        "{\"@type\": $T.gzip.compressor.v3.Gzip, compression_level: BEST_COMPRESSION, window_bits: 15}",
+    );
+    let Ok(Known::Filter(Filter::Compressor(filter))) = compressor(&format!("{{{gzip}}}")) else {
+        panic!()
+    };
+    assert_eq!((filter.level, filter.min_length, filter.content_types.len()), (9, 30, 8));
+    for other in ["brotli.compressor.v3.Brotli", "zstd.compressor.v3.Zstd"] {
+        let other = library(&format!("{{\"@type\": $T.{other}}}"));
+        assert!(matches!(compressor(&format!("{{{other}}}")), Ok(Known::WithoutEffect(_))));
+    }
+    for (fields, reason) in [
+        (String::new(), "compressor_library: is required"),
+        (
+            library("{\"@type\": $T.gzip.compressor.v3.Gzip, window_bits: 8}"),
+            "window_bits: must be between 9 and 15",
+        ),
+        (
+            format!("{gzip}, response_direction_config: {{status_header_enabled: true}}"),
+            "status_header_enabled",
+        ),
+    ] {
+        let error = compressor(&format!("{{{fields}}}")).err().unwrap();
+        assert!(error.contains(reason), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use outrigger_xds_api::envoy::config::listener::v3::filter::ConfigType as Networ
 use outrigger_xds_api::envoy::extensions::filters::http::router::v3::Router;
 use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as HttpMessage;
 use outrigger_xds_api::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfig;
+use outrigger_xds_api::envoy::extensions::filters::network::sni_cluster::v3::SniCluster;
 use outrigger_xds_api::envoy::extensions::filters::network::direct_response::v3::Config as DirectResponse;
 use outrigger_xds_api::google::protobuf::Any;
 
@@ -41,6 +42,7 @@ pub(super) fn network_filters(
     let mut peer_exchange = None;
     let mut istio_stats = Vec::new();
     let mut terminal = None;
+    let mut by_server_name = false;
     for (index, message) in messages.into_iter().enumerate() {
         let at = at.index(index);
         if terminal.is_some() {
@@ -67,11 +69,17 @@ pub(super) fn network_filters(
             }
             Some("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") => {
                 let proxy = TcpProxy {
+                    by_server_name,
                     peer_exchange: peer_exchange.take(),
                     istio_stats: std::mem::take(&mut istio_stats),
                     ..tcp_proxy::tcp_proxy(decode(&config, &at)?, &at, cx)?
                 };
                 terminal = Some(Terminal::Tcp(Arc::new(proxy)));
+            }
+            Some("envoy.extensions.filters.network.sni_cluster.v3.SniCluster") => {
+                let message: SniCluster = decode(&config, &at)?;
+                fields!(cx, at, message => SniCluster {});
+                by_server_name = true;
             }
             Some("envoy.extensions.filters.network.direct_response.v3.Config") => {
                 let message: DirectResponse = decode(&config, &at)?;

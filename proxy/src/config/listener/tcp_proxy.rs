@@ -71,6 +71,7 @@ pub(super) fn tcp_proxy(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translate
         }
     };
     Ok(TcpProxy {
+        by_server_name: false,
         target,
         idle_timeout: timeout(idle_timeout, Some(IDLE_TIMEOUT), &at.field("idle_timeout"))?,
         max_duration: duration(

@@ -12,6 +12,7 @@ use super::overrides::Overrides;
 use super::redirect::redirect;
 use super::timeouts::buffer_limit;
 use super::virtual_host::HostLevel;
+use crate::config::cluster::metadata;
 use crate::config::common::{Translated, bool_or, non_empty, required};
 use crate::config::cx::Cx;
 use crate::config::error::At;
@@ -30,9 +31,7 @@ pub(super) fn route(
     fields!(cx, at, message => Message {
         used: name, r#match, action, typed_per_filter_config, request_headers_to_add,
             request_headers_to_remove, response_headers_to_add, response_headers_to_remove,
-            per_request_buffer_limit_bytes, request_body_buffer_limit, stat_prefix, decorator;
-        ignored:
-            metadata = "nothing reads metadata of routes";
+            per_request_buffer_limit_bytes, request_body_buffer_limit, stat_prefix, decorator, metadata;
         refused:
             tracing = "sampling of its own",
             route_specifiers = "a route specifier";
@@ -85,6 +84,7 @@ pub(super) fn route(
             Some(message) => operation(message, &at.field("decorator"), cx)?,
             None => None,
         },
+        metadata: host.shared(self::metadata(metadata, &at.field("metadata"), cx)?),
     };
     Ok(Route { name, matcher, payload: entry })
 }

@@ -1,5 +1,6 @@
 //! The routes for some domains. (envoy: config.route.v3.VirtualHost)
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use outrigger_policy::route::{TlsRequirement, VirtualHostSpec};
@@ -17,6 +18,7 @@ use crate::config::error::At;
 use crate::config::fields::fields;
 use crate::http::filters::FilterOverrides;
 use crate::http::route::{LevelOps, MirrorPolicy, RouteEntry};
+use crate::upstream::Metadata;
 
 /// What a virtual host says about its routes, with what the table says where it is silent.
 pub(super) struct HostLevel<'t> {
@@ -32,6 +34,22 @@ pub(super) struct HostLevel<'t> {
     pub(super) attempt_count_in_request: bool,
     pub(super) attempt_count_in_response: bool,
     pub(super) buffer_limit_bytes: Option<usize>,
+    /// That of the route before.
+    pub(super) last_metadata: RefCell<Option<Arc<Metadata>>>,
+}
+
+impl HostLevel<'_> {
+    /// What the control plane says of a route. Routes that come from one object say the same, one after the other: they share it.
+    pub(super) fn shared(&self, said: Metadata) -> Option<Arc<Metadata>> {
+        if said.is_empty() {
+            return None;
+        }
+        let mut last = self.last_metadata.borrow_mut();
+        if last.as_deref() != Some(&said) {
+            *last = Some(Arc::new(said));
+        }
+        last.clone()
+    }
 }
 
 pub(super) fn virtual_host(
@@ -47,7 +65,7 @@ pub(super) fn virtual_host(
             per_request_buffer_limit_bytes, request_body_buffer_limit, request_mirror_policies;
         ignored:
             virtual_clusters = "requests are not counted for each virtual cluster",
-            metadata = "nothing reads metadata of routes";
+            metadata = "nothing reads metadata of virtual hosts";
         refused:
             matcher = "a matcher tree of routes",
             rate_limits = "a rate limit of a service",
@@ -81,6 +99,7 @@ pub(super) fn virtual_host(
         attempt_count_in_request: include_request_attempt_count,
         attempt_count_in_response: include_attempt_count_in_response,
         buffer_limit_bytes: buffer_limit(request_body_buffer_limit, per_request_buffer_limit_bytes),
+        last_metadata: RefCell::default(),
     };
     let at_routes = at.field("routes");
     let route = |(index, message)| route(message, &level, &at_routes.index(index), cx);

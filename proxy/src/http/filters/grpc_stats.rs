@@ -29,7 +29,7 @@ pub struct GrpcStatsFilter {
     pub emits_state: bool,
     /// How long upstreams took is recorded. (envoy: enable_upstream_stats)
     pub times_upstream: bool,
-    /// Service names keep their dots apart from the name's. (envoy: replace_dots_in_grpc_service_name)
+    /// Service names keep their dots apart from the name's, where all have counters. (envoy: replace_dots_in_grpc_service_name)
     pub replaces_dots: bool,
     /// Where counters are made.
     pub registry: Arc<Registry>,
@@ -135,7 +135,7 @@ impl GrpcStatsFilter {
             }
             let prefix = cluster_prefix(&cluster.settings.observability_name, "");
             let scope = match own {
-                Some((service, method)) if self.replaces_dots => {
+                Some((service, method)) if self.replaces_dots && self.methods == Methods::All => {
                     format!("{prefix}grpc.{}.{method}.", service.replace('.', "_"))
                 }
                 Some((service, method)) => format!("{prefix}grpc.{service}.{method}."),

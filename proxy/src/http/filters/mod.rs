@@ -4,6 +4,7 @@
 //! the response the filters look at it in reverse. To add one: its file, and its line in `filters!`.
 
 mod alpn;
+mod compressor;
 mod cors;
 mod fault;
 mod grpc_stats;
@@ -29,6 +30,7 @@ use crate::upstream::Cluster;
 use crate::worker;
 
 pub use alpn::AlpnFilter;
+pub use compressor::CompressorFilter;
 pub use cors::CorsFilter;
 pub use fault::FaultFilter;
 pub use grpc_stats::{CountedMessages, GrpcStatsFilter, Methods};
@@ -75,6 +77,7 @@ macro_rules! filters {
 
 filters! {
     Alpn: AlpnFilter = "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+    Compressor: CompressorFilter = "envoy.extensions.filters.http.compressor.v3.Compressor",
     Cors: CorsFilter = "envoy.extensions.filters.http.cors.v3.Cors",
     Fault: FaultFilter = "envoy.extensions.filters.http.fault.v3.HTTPFault",
     GrpcStats: GrpcStatsFilter = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
@@ -144,6 +147,7 @@ pub struct FilterState {
     cors: Option<cors::State>,
     fault: Option<fault::State>,
     peer_metadata: peer_metadata::State,
+    accepted: compressor::Accepted,
     grpc_stats: Option<grpc_stats::State>,
     /// What is offered in TLS to the upstream, if a filter has said so.
     pub alpn: Option<Arc<Alpn>>,

@@ -32,6 +32,10 @@ use crate::worker;
 /// A client that does not finish its preface and settings is not a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a connection that has just been made may take to ask for something while we drain. A client that hears of a GOAWAY before its first
+/// request has connected for nothing.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Serves until the connection ends.
 pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
     let guard = chain.count_connection(Protocol::Http2);
@@ -93,8 +97,14 @@ impl Server {
             }
         }
         if !self.is_leaving {
-            let is_told = self.chain.is_draining_now(cx) || self.chain.poll_ended(cx).is_ready();
-            if is_told || self.deadlines.poll_idle(cx, &self.codec, &self.chain).is_ready() {
+            let is_draining = self.chain.is_draining_now(cx);
+            let is_used = self.connection.requests.get() > 0;
+            let is_told = is_draining && is_used || self.chain.poll_ended(cx).is_ready();
+            let is_hurried = is_draining && !is_used;
+            if is_told || self.deadlines.poll_idle(cx, &self.codec, is_hurried).is_ready() {
+                if !is_draining && !is_told {
+                    self.chain.stats().inc(HttpStat::downstream_cx_idle_timeout);
+                }
                 self.leave();
             }
         }
@@ -137,7 +147,8 @@ impl Server {
 struct Deadlines {
     progress: Progress,
     idle: Option<Duration>,
-    is_idle_armed: bool,
+    /// The idle timeout that runs, if the connection has no streams.
+    armed: Option<Option<Duration>>,
 }
 
 impl Deadlines {
@@ -145,21 +156,20 @@ impl Deadlines {
         let progress = Progress::default();
         progress.set_after(Slot::Request, Some(HANDSHAKE_TIMEOUT));
         let idle = chain.manager().timeouts.connection_idle;
-        Self { progress, idle, is_idle_armed: false }
+        Self { progress, idle, armed: None }
     }
 
-    /// Ready when the connection has been without streams for too long.
-    fn poll_idle(&mut self, cx: &mut Context<'_>, codec: &Codec, chain: &HttpChain) -> Poll<()> {
+    /// Ready when the connection has been without streams for too long; if it `is_hurried`, that is sooner.
+    fn poll_idle(&mut self, cx: &mut Context<'_>, codec: &Codec, is_hurried: bool) -> Poll<()> {
+        let limit = if is_hurried { Some(FIRST_REQUEST_TIMEOUT) } else { self.idle };
         if codec.has_streams() {
-            self.is_idle_armed = false;
+            self.armed = None;
             self.progress.set(Slot::Idle, None);
-        } else if !self.is_idle_armed {
-            self.is_idle_armed = true;
-            self.progress.set_after(Slot::Idle, self.idle);
+        } else if self.armed != Some(limit) {
+            self.armed = Some(limit);
+            self.progress.set_after(Slot::Idle, limit);
         }
-        ready!(self.progress.poll(cx, Slot::Idle));
-        chain.stats().inc(HttpStat::downstream_cx_idle_timeout);
-        Poll::Ready(())
+        self.progress.poll(cx, Slot::Idle)
     }
 
     /// The client was told to leave; one that does not answer is given this long.

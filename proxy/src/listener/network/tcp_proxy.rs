@@ -30,6 +30,8 @@ use crate::worker;
 /// A TCP proxy, compiled.
 #[derive(Debug)]
 pub struct TcpProxy {
+    /// The server name that a client sends is the name of the cluster, if it sends one. (envoy: envoy.filters.network.sni_cluster)
+    pub by_server_name: bool,
     /// Where bytes go.
     pub target: Target,
     /// Ends a connection on which nothing moves. (envoy: idle_timeout)
@@ -77,9 +79,11 @@ async fn forward(
     info: &mut StreamInfo,
     reports: &mut TcpReports,
 ) {
-    let name = match &proxy.target {
-        Target::Cluster(name) => name.clone(),
-        Target::Weighted(split) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
+    let named = info.connection.server_name.as_deref().filter(|_| proxy.by_server_name);
+    let name = match (named, &proxy.target) {
+        (Some(name), _) => name.into(),
+        (None, Target::Cluster(name)) => name.clone(),
+        (None, Target::Weighted(split)) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
     };
     info.cluster_name = Some(name.clone());
     let Some(cluster) = worker::snapshot(|snapshot| snapshot.cluster(&name)) else {
@@ -199,7 +203,6 @@ async fn open(
     for attempt in 1..=proxy.connect_attempts.max(1) {
         let Ok((host, _)) = pool.pick(destination, None, 1) else {
             pool::count_no_host(cluster);
-            proxy.stats.inc(TcpStat::downstream_cx_no_route);
             let cause = Cause::about(CauseCode::NoHealthyHost, &cluster.name);
             info.fail(Some(ResponseFlag::NoHealthyUpstream), cause);
             return None;

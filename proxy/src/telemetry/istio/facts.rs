@@ -194,7 +194,7 @@ impl<'a> Sight<'a> {
         let field = |peer: Option<&'a Peer>, field: fn(&Peer) -> &str, missing| {
             or(peer.map_or("", field), missing)
         };
-        let told = |peer, namespace, principal, revision| -> Party<'_> {
+        let told = |peer, namespace, principal, revision| -> [&str; 8] {
             [
                 field(peer, |peer| &peer.workload, "unknown"),
                 field(peer, |peer| &peer.canonical_name, "unknown"),
@@ -228,53 +228,53 @@ impl<'a> Sight<'a> {
                 ("waypoint", them, there, service)
             }
         };
-        in_order(reporter, source, destination, service).map(Box::from)
+        in_order(reporter, source, destination, service)
     }
 }
 
-/// Workload, canonical name and revision, namespace, principal, app, version, cluster.
-type Party<'a> = [&'a str; 8];
-
-/// The values in the order of the labels.
-const fn in_order<'a>(
-    reporter: &'a str,
-    source: Party<'a>,
-    destination: Party<'a>,
-    [host, name, namespace]: [&'a str; 3],
-) -> [&'a str; PEERS] {
-    let [workload, canonical, revision, peer_namespace, principal, app, version, cluster] = source;
+/// The values in the order of the labels: of a workload they are its name, canonical name and revision, namespace, principal, app, version
+/// and cluster; of the service host, name and namespace.
+fn in_order(
+    reporter: &str,
+    source: [&str; 8],
+    destination: [&str; 8],
+    service: [&str; 3],
+) -> [Box<str>; PEERS] {
+    let [workload, canonical, revision, namespace, principal, app, version, cluster] = destination;
     let [
-        to_workload,
-        to_canonical,
-        to_revision,
-        to_namespace,
-        to_principal,
-        to_app,
-        to_version,
-        to_cluster,
-    ] = destination;
+        s_workload,
+        s_canonical,
+        s_revision,
+        s_namespace,
+        s_principal,
+        s_app,
+        s_version,
+        s_cluster,
+    ] = source;
+    let [service_host, service_name, service_namespace] = service;
     [
         reporter,
+        s_workload,
+        s_canonical,
+        s_revision,
+        s_namespace,
+        s_principal,
+        s_app,
+        s_version,
+        s_cluster,
         workload,
-        canonical,
-        revision,
-        peer_namespace,
+        namespace,
         principal,
         app,
         version,
+        service_host,
+        canonical,
+        revision,
+        service_name,
+        service_namespace,
         cluster,
-        to_workload,
-        to_namespace,
-        to_principal,
-        to_app,
-        to_version,
-        host,
-        to_canonical,
-        to_revision,
-        name,
-        namespace,
-        to_cluster,
     ]
+    .map(Box::from)
 }
 
 const fn or<'a>(value: &'a str, missing: &'a str) -> &'a str {

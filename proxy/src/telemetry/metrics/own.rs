@@ -5,7 +5,7 @@
 //! Handles are made here once and held; a name with labels is never looked up per request. What is
 //! rendered follows Envoy's stats in `/stats/prometheus`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -34,6 +34,8 @@ pub struct Own {
     causes: Box<[Counter]>,
 }
 
+static INSTALLED: OnceLock<Arc<Own>> = OnceLock::new();
+
 /// Another recorder has been installed in this process.
 #[derive(Debug, thiserror::Error)]
 #[error("a metrics recorder is installed already")]
@@ -47,7 +49,13 @@ impl Own {
     pub fn install() -> Result<Arc<Self>, AlreadyInstalled> {
         let own = Self::detached();
         metrics::set_global_recorder(Arc::clone(&own.recorder)).map_err(|_| AlreadyInstalled)?;
-        Ok(Arc::new(own))
+        Ok(INSTALLED.get_or_init(|| Arc::new(own)).clone())
+    }
+
+    /// Those of this process, once they are [installed](Self::install).
+    #[must_use]
+    pub fn installed() -> Option<&'static Self> {
+        INSTALLED.get().map(|own| &**own)
     }
 
     /// Metrics that only the holder sees, for tests.
@@ -81,8 +89,7 @@ impl Own {
         }
     }
 
-    /// `outrigger_config_refused_total{resource="…"}` of one type of resource; to be kept by whoever
-    /// translates it.
+    /// `outrigger_config_refused_total{resource="…"}` of one type of resource.
     pub fn config_refused(&self, resource: &'static str) -> Counter {
         let label = Label::from_static_parts("resource", resource);
         let key = Key::from_parts("outrigger_config_refused_total", vec![label]);

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod names;
+mod original_dst;
 mod snippet;
 mod values;
 mod verdicts;

@@ -350,7 +350,6 @@ fn what_changes_nothing_is_noted() {
         paths,
         [
             "metadata".to_owned(),
-            format!("{route}.metadata"),
             format!("{route}.route.flush_timeout"),
             format!("{route}.route.max_internal_redirects"),
             format!("{route}.route.retry_policy.retry_on"),

@@ -1,5 +1,5 @@
 //! `%DYNAMIC_METADATA(NAMESPACE:KEY)%`, `%CLUSTER_METADATA(NAMESPACE:KEY)%` and `%METADATA(TYPE:NAMESPACE:KEY)%`: what filters have
-//! noted of a stream, which are texts, and what the control plane says of its cluster.
+//! noted of a stream, which are texts, and what the control plane says of its cluster and route.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Operator, Row, Wrote, text};
 use crate::telemetry::access_log::{Record, escape};
+use crate::upstream;
 
 pub(super) const ROWS: &[Row] = &[
     Row::required("DYNAMIC_METADATA", |args| Ok(Box::new(Metadata::of(args)))).with_length(),
@@ -14,8 +15,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::required("METADATA", |args| match args.split_once(':').unwrap_or((args, "")) {
         ("DYNAMIC", args) => Ok(Box::new(Metadata::of(args))),
         ("CLUSTER", args) => Ok(Box::new(OfCluster(Metadata::of(args)))),
+        ("ROUTE", args) => Ok(Box::new(OfRoute(Metadata::of(args)))),
         (
-            kind @ ("ROUTE" | "UPSTREAM_HOST" | "LISTENER" | "LISTENER_FILTER_CHAIN"
+            kind @ ("UPSTREAM_HOST" | "LISTENER" | "LISTENER_FILTER_CHAIN"
             | "VIRTUAL_HOST"),
             _,
         ) => Err(format!("is not supported: metadata of type {kind}")),
@@ -36,6 +38,20 @@ impl Metadata {
         let mut parts = args.split(':').map(Box::from);
         let namespace = parts.next().unwrap_or_default();
         Self { namespace, path: parts.collect() }
+    }
+
+    /// The value in what a control plane says.
+    fn of_said(&self, said: &upstream::Metadata, out: &mut Vec<u8>) -> Wrote {
+        let Some(values) = said.of(&self.namespace) else { return Wrote::Nothing };
+        let mut path = self.path.iter();
+        let Some(first) = path.next() else { return json(out, values) };
+        let start = values.get(&**first);
+        let found = path.fold(start, |value, key| value.and_then(|value| value.get(&**key)));
+        match found {
+            None | Some(Value::Null) => Wrote::Nothing,
+            Some(Value::String(value)) => text(out, value.as_bytes()),
+            Some(value) => json(out, value),
+        }
     }
 }
 
@@ -67,17 +83,19 @@ impl Operator for OfCluster {
     fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Wrote {
         let upstream = record.info.upstream.borrow();
         let Some(cluster) = &upstream.cluster else { return Wrote::Nothing };
-        let Some(values) = cluster.settings.metadata.of(&self.0.namespace) else {
-            return Wrote::Nothing;
-        };
-        let mut path = self.0.path.iter();
-        let Some(first) = path.next() else { return json(out, values) };
-        let start = values.get(&**first);
-        let found = path.fold(start, |value, key| value.and_then(|value| value.get(&**key)));
-        match found {
-            None | Some(Value::Null) => Wrote::Nothing,
-            Some(Value::String(value)) => text(out, value.as_bytes()),
-            Some(value) => json(out, value),
+        self.0.of_said(&cluster.settings.metadata, out)
+    }
+}
+
+/// What the control plane says of the stream's route. (envoy: Route.metadata)
+#[derive(Debug)]
+struct OfRoute(Metadata);
+
+impl Operator for OfRoute {
+    fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Wrote {
+        match &record.info.route_metadata {
+            Some(said) => self.0.of_said(said, out),
+            None => Wrote::Nothing,
         }
     }
 }
@@ -147,7 +165,7 @@ mod tests {
     #[test]
     fn other_metadata_and_other_lengths_are_refused() {
         for (format, expected) in [
-            ("%METADATA(ROUTE:x)%", "is not supported: metadata of type ROUTE"),
+            ("%METADATA(LISTENER:x)%", "is not supported: metadata of type LISTENER"),
             ("%CLUSTER_METADATA(x:y):3%", "takes no length"),
             ("%METADATA(FOO:x)%", "knows no metadata of type 'FOO'"),
         ] {

@@ -94,16 +94,24 @@ family! {
     /// Scope `http.P.compressor.LIBRARY.ALGORITHM.`
     CompressorStat as CompressorStats {
         counters {
-            compressed,
-            content_length_too_small,
             header_compressor_overshadowed,
             header_compressor_used,
             header_identity,
             header_not_valid,
             header_wildcard,
             no_accept_header,
-            not_compressed,
             not_compressed_etag,
+        }
+    }
+}
+
+family! {
+    /// The same scope, and `response.` where responses are configured by themselves.
+    CompressedStat as CompressedStats {
+        counters {
+            compressed,
+            content_length_too_small,
+            not_compressed,
             total_compressed_bytes,
             total_uncompressed_bytes,
         }

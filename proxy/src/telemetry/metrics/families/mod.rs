@@ -47,9 +47,9 @@ mod xds;
 pub use self::cluster::{BreakerGauges, ClusterStat, ClusterStats, breaker_gauges};
 pub use self::codec::{Http1Stat, Http1Stats, Http2Stat, Http2Stats};
 pub use self::filter::{
-    CompressorStat, CompressorStats, CorsStat, CorsStats, ExtAuthzClusterStat,
-    ExtAuthzClusterStats, ExtAuthzStat, ExtAuthzStats, FaultStat, FaultStats, GrpcMethodStat,
-    GrpcMethodStats, JwtStat, JwtStats, LocalRateLimitStat, LocalRateLimitStats,
+    CompressedStat, CompressedStats, CompressorStat, CompressorStats, CorsStat, CorsStats,
+    ExtAuthzClusterStat, ExtAuthzClusterStats, ExtAuthzStat, ExtAuthzStats, FaultStat, FaultStats,
+    GrpcMethodStat, GrpcMethodStats, JwtStat, JwtStats, LocalRateLimitStat, LocalRateLimitStats,
     RateLimitClusterStat, RateLimitClusterStats, RbacShadowStat, RbacShadowStats, RbacStat,
     RbacStats,
 };

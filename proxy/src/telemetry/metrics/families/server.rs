@@ -22,9 +22,16 @@ family! {
 }
 
 family! {
-    /// Scope `cluster_manager.`
+    /// Scope `cluster_manager.` Updates of hosts are not merged: the last two stay 0.
     ClusterManagerStat as ClusterManagerStats {
-        counters { cluster_added, cluster_modified, cluster_removed, cluster_updated }
+        counters {
+            cluster_added,
+            cluster_modified,
+            cluster_removed,
+            cluster_updated,
+            update_merge_cancelled,
+            update_out_of_merge_window,
+        }
         gauges { active_clusters, warming_clusters }
     }
 }

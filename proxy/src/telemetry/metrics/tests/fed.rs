@@ -240,6 +240,7 @@ impl Recorded {
         self.make::<HttpStat>(http);
         self.make::<RouterStat>(http);
         self.make::<CompressorStat>(&format!("{http}compressor.gz.gzip."));
+        self.make::<CompressedStat>(&format!("{http}compressor.gz.gzip."));
         self.make::<CorsStat>(&format!("{http}cors."));
         self.make::<ExtAuthzStat>(&format!("{http}ext_authz.ez."));
         self.make::<FaultStat>(&format!("{http}fault."));
