@@ -16,6 +16,7 @@ pub mod control;
 pub mod generate;
 pub mod istio;
 pub mod load;
+pub mod metadata;
 pub mod parity;
 pub mod ports;
 pub mod proxy;

@@ -13,6 +13,7 @@ mod tests {
     use outrigger_tests::binary;
     use outrigger_tests::certs::Certs;
     use outrigger_tests::client::{Client, Ends, Heard};
+    use outrigger_tests::metadata::{entry, field, frame};
     use outrigger_tests::ports::free_port;
     use outrigger_tests::proxy::Proxy;
     use outrigger_tests::scratch::Scratch;
@@ -316,6 +317,7 @@ mod tests {
                 ("tcp".to_owned(), tcp),
                 ("changed".to_owned(), changed),
                 ("scraped".to_owned(), scraped_at),
+                ("inbound".to_owned(), inbound),
             ]);
             let ends = Ends { ports, dir: own.path().to_owned(), certs, recorder };
             Self { client, server, ends, _scratch: scratch, _upstreams: upstreams }
@@ -497,6 +499,43 @@ mod tests {
         // The host is the service where nobody disables it and the cluster says nothing.
         let total = series(&mesh.server, "istio_requests_total{", 1).await;
         assert!(total.first().unwrap().contains("destination_service=\"a.test\""), "{total:?}");
+    }
+
+    #[tokio::test]
+    async fn bytes_of_another_proxy_are_understood_and_ours_are_what_it_expects() {
+        let mesh = Mesh::start(json!({"disable_host_header_fallback": true})).await;
+        let raw = |bytes: &[u8]| -> String { bytes.iter().copied().map(char::from).collect() };
+        let told = frame("stranger-v7");
+        let (begin, rest) = told.split_at(11);
+        let rest = [rest, b"hello"].concat();
+        let steps = json!([
+            {"raw": raw(begin)}, {"pause_ms": 50}, {"raw": raw(&rest)}, {"await_text": "hello"}, "shutdown", {"await_text": "bye"},
+        ]);
+        let tls = json!({"alpn": ["istio-peer-exchange"], "cert": "client"});
+        let client = json!({"to": "inbound", "tls": tls, "steps": steps});
+        let heard = mesh.exchange(client, json!([])).await;
+        let (magic, after) = heard.bytes.split_at(4);
+        assert_eq!(magic, [0x3d, 0x23, 0x04, 0x67], "{:?}", raw(&heard.bytes));
+        let (length, after) = after.split_first_chunk::<4>().unwrap();
+        let (any, application) = after.split_at(u32::from_be_bytes(*length) as usize);
+        assert!(application.starts_with(b"TCP1>hello"), "{:?}", raw(application));
+        let type_url = field(1, b"type.googleapis.com/google.protobuf.Struct");
+        assert!(any.starts_with(&type_url), "{:?}", raw(any));
+        for part in [
+            entry("WORKLOAD_NAME", &field(3, b"echo-v1")),
+            entry("NAMESPACE", &field(3, b"default")),
+            entry("app", &field(3, b"echo")),
+            entry(
+                "x-envoy-peer-metadata-id",
+                &field(3, b"sidecar~127.0.0.1~echo-0.default~default.svc.cluster.local"),
+            ),
+        ] {
+            assert!(any.windows(part.len()).any(|window| window == part), "{:?}", raw(&part));
+        }
+        let closed = series(&mesh.server, "istio_tcp_connections_closed_total{", 1).await;
+        let labels = "source_workload=\"stranger-v7\",source_canonical_service=\"unknown\",source_canonical_revision=\"latest\",\
+                      source_workload_namespace=\"default\"";
+        assert!(closed.first().unwrap().contains(labels), "{closed:?}");
     }
 
     #[tokio::test]
