@@ -76,6 +76,9 @@ impl<F: Family> Metrics<F> {
     }
 }
 
+/// By the names of labels.
+type ByLabels<F> = HashMap<Box<[Arc<str>]>, Arc<Series<F>>>;
+
 /// The series of a family, by the names of their labels; shared by all filters, so that a listener that goes takes no counter along.
 pub struct AllSeries<F: Family> {
     registry: Arc<Registry>,
