@@ -7,6 +7,7 @@
 mod bootstrap;
 mod client_hello;
 mod http1;
+mod http2;
 pub mod mutate;
 mod path;
 mod peer_exchange;
@@ -20,6 +21,7 @@ use mutate::Form;
 pub use bootstrap::bootstrap;
 pub use client_hello::client_hello;
 pub use http1::http1;
+pub use http2::http2;
 pub use path::path;
 pub use peer_exchange::peer_exchange;
 pub use peer_metadata::peer_metadata;
@@ -41,6 +43,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "path", run: path, form: Form::Text },
     Target { name: "http1", run: http1, form: Form::Text },
+    Target { name: "http2", run: http2, form: Form::Bytes },
     Target { name: "client_hello", run: client_hello, form: Form::Bytes },
     Target { name: "rbac", run: rbac, form: Form::Choices },
     Target { name: "bootstrap", run: bootstrap, form: Form::Text },

@@ -32,6 +32,8 @@ mod tls;
 mod typed_struct;
 mod unknown;
 mod verdict;
+#[cfg(test)]
+mod verdict_table;
 mod warming;
 
 pub use apply::Rejection;

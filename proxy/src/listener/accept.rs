@@ -318,7 +318,10 @@ impl Arrival {
             tls,
             requests: std::cell::Cell::new(0),
         });
-        if !network::authorize(&chain, &connection) {
+        if let Err(details) = network::authorize(&chain, &connection) {
+            if let Terminal::Tcp(proxy) = &chain.terminal {
+                network::tcp_proxy::denied(connection, proxy, details);
+            }
             return;
         }
         match &chain.terminal {

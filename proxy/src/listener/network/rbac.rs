@@ -20,14 +20,16 @@ pub struct RbacNetwork {
     pub shadow_stats: RbacShadowStats,
 }
 
-/// Asks every filter of the chain; false if one denies.
-#[must_use]
-pub fn authorize(chain: &FilterChain, connection: &Rc<Connection>) -> bool {
+/// Asks every filter of the chain.
+///
+/// # Errors
+/// The first denial, as `%CONNECTION_TERMINATION_DETAILS%` tells of it.
+pub fn authorize(chain: &FilterChain, connection: &Rc<Connection>) -> Result<(), String> {
     if chain.rbac.is_empty() {
-        return true;
+        return Ok(());
     }
     let info = StreamInfo::new(connection.clone(), None);
-    chain.rbac.iter().all(|filter| {
+    for filter in &chain.rbac {
         let outcome = filter.engine.decide(&request_of(&info));
         if let Some(shadow) = outcome.shadow {
             filter.shadow_stats.inc(if shadow.allowed {
@@ -39,6 +41,9 @@ pub fn authorize(chain: &FilterChain, connection: &Rc<Connection>) -> bool {
         if let Some(enforced) = outcome.enforced {
             filter.stats.inc(if enforced.allowed { RbacStat::allowed } else { RbacStat::denied });
         }
-        outcome.denial().is_none()
-    })
+        if let Some(denial) = outcome.denial() {
+            return Err(denial.details());
+        }
+    }
+    Ok(())
 }

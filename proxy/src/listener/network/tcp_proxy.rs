@@ -66,11 +66,39 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     let mut info = StreamInfo::new(connection, None);
     let mut reports = TcpReports::new(&proxy.istio_stats);
     forward(&mut downstream, &proxy, &mut info, &mut reports).await;
-    reports.close(&info);
-    info.timing.end = Some(Instant::now());
     stats.add(TcpStat::downstream_cx_rx_bytes_total, info.bytes_received);
     stats.add(TcpStat::downstream_cx_tx_bytes_total, info.bytes_sent);
-    telemetry::log_connection(&proxy.access_log, &info);
+    tell(&proxy, &mut info, &mut reports);
+}
+
+/// Tells of a connection that a filter before this one denied: where it was going, and why it did not get there.
+pub fn denied(connection: Rc<Connection>, proxy: &TcpProxy, details: String) {
+    proxy.stats.inc(TcpStat::downstream_cx_total);
+    let mut info = StreamInfo::new(connection, None);
+    info.termination_details = details.into();
+    let name = proxy.cluster_name(&info);
+    info.upstream.borrow_mut().cluster = worker::snapshot(|snapshot| snapshot.cluster(&name));
+    info.cluster_name = Some(name);
+    tell(proxy, &mut info, &mut TcpReports::new(&proxy.istio_stats));
+}
+
+/// Reports and logs a connection that is over.
+fn tell(proxy: &TcpProxy, info: &mut StreamInfo, reports: &mut TcpReports) {
+    reports.close(info);
+    info.timing.end = Some(Instant::now());
+    telemetry::log_connection(&proxy.access_log, info);
+}
+
+impl TcpProxy {
+    /// The cluster that a connection goes to.
+    fn cluster_name(&self, info: &StreamInfo) -> Arc<str> {
+        let named = info.connection.server_name.as_deref().filter(|_| self.by_server_name);
+        match (named, &self.target) {
+            (Some(name), _) => name.into(),
+            (None, Target::Cluster(name)) => name.clone(),
+            (None, Target::Weighted(split)) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
+        }
+    }
 }
 
 async fn forward(
@@ -79,12 +107,7 @@ async fn forward(
     info: &mut StreamInfo,
     reports: &mut TcpReports,
 ) {
-    let named = info.connection.server_name.as_deref().filter(|_| proxy.by_server_name);
-    let name = match (named, &proxy.target) {
-        (Some(name), _) => name.into(),
-        (None, Target::Cluster(name)) => name.clone(),
-        (None, Target::Weighted(split)) => split.pick(worker::with_rng(Rng::next_u64)).clone(),
-    };
+    let name = proxy.cluster_name(info);
     info.cluster_name = Some(name.clone());
     let Some(cluster) = worker::snapshot(|snapshot| snapshot.cluster(&name)) else {
         proxy.stats.inc(TcpStat::downstream_cx_no_route);

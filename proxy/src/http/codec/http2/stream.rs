@@ -5,6 +5,7 @@
 
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
 use outrigger_policy::head::{Headers, ResponseHead};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -58,6 +59,8 @@ pub(super) struct Stream {
     pub(super) is_head_request: bool,
     /// Received, not yet taken.
     pub(super) data: Vec<u8>,
+    /// The same, received before it.
+    pub(super) front: Bytes,
     /// Received, not yet taken.
     pub(super) trailers: Option<Headers>,
     /// The head of a response was received.
@@ -89,6 +92,7 @@ impl Stream {
             expected: None,
             is_head_request: false,
             data: Vec::new(),
+            front: Bytes::new(),
             trailers: None,
             has_head: false,
             heads: Vec::new(),
@@ -100,7 +104,9 @@ impl Stream {
 
     /// True if nothing more will come, and all that came was taken.
     pub(super) fn is_exhausted(&self) -> bool {
-        (self.remote_ended && self.trailers.is_none() || !self.is_reading) && self.data.is_empty()
+        (self.remote_ended && self.trailers.is_none() || !self.is_reading)
+            && self.data.is_empty()
+            && self.front.is_empty()
     }
 
     /// Something came.

@@ -3,6 +3,8 @@
 //! Frames are parsed where they were read; only a frame that is not whole yet is copied. An `Err` ends the connection; what concerns one stream only
 //! resets that stream. Where the RFC leaves a choice about frames of streams that are closed, they are let pass, as nghttp2 does.
 
+use std::time::Duration;
+
 use super::super::Reason;
 use super::super::fields::{Discard, Refusal, RequestFields, ResponseFields, TrailerFields};
 use super::super::frame::{self, HEAD, Head, MAX_31, MAX_PAYLOAD, flag, kind, setting};
@@ -257,11 +259,18 @@ impl Inner {
         }
         self.flood.opened();
         let limit = self.config.concurrent_streams as usize;
-        if self.streams.known() >= limit || self.streams.held() >= limit + STREAMS_ENDING {
+        let is_crowded = self.streams.held() >= limit + STREAMS_ENDING;
+        if self.streams.known() >= limit || is_crowded {
             self.decode(block, &mut Discard)?;
             self.count(Http2Stat::stream_refused_errors);
             self.write_reset(id, Reason::REFUSED_STREAM)?;
-            return Ok(self.flood.fault()?);
+            // So many can only be ending because the peer has reset them, or made us do it.
+            let bounded = if is_crowded {
+                self.flood.reset_by_peer(true, Duration::ZERO)
+            } else {
+                self.flood.fault()
+            };
+            return Ok(bounded?);
         }
         let mut fields = RequestFields::new(Config::spare(), self.config.block);
         self.decode(block, &mut fields)?;

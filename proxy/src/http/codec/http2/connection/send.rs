@@ -1,5 +1,6 @@
 //! What we say: heads, bodies, trailers, resets, and how much of it the peer lets us (RFC 9113 §5.2, §6.9).
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -15,6 +16,9 @@ use crate::telemetry::metrics::Http2Stat;
 
 /// Frames of one body before other streams have their turn.
 const TURN: usize = 4 * MAX_PAYLOAD;
+
+/// Bytes of a body that are given out at once: what is given out is taken from no window any more.
+const PIECE: usize = 2 * MAX_PAYLOAD;
 
 /// The stream has ended, one way or another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +168,8 @@ impl Inner {
         stream.is_reading = false;
         stream.trailers = None;
         stream.receiver = None;
-        let unread = std::mem::take(&mut stream.data).len() as u32;
+        let front = std::mem::take(&mut stream.front).len();
+        let unread = (front + std::mem::take(&mut stream.data).len()) as u32;
         if unread > 0 {
             self.release_connection(unread);
         }
@@ -191,11 +196,7 @@ impl Inner {
 
 impl Connection {
     /// Opens a stream with a request. `None` if the connection takes no stream any more.
-    pub(in super::super) fn open(
-        self: &std::rc::Rc<Self>,
-        head: &RequestHead,
-        is_end: bool,
-    ) -> Option<Handle> {
+    pub fn open(self: &Rc<Self>, head: &RequestHead, is_end: bool) -> Option<Handle> {
         let inner = &mut *self.inner.borrow_mut();
         if !inner.may_open() {
             return None;
@@ -288,12 +289,15 @@ impl Handle {
         let Some(stream) = inner.streams.get(self.key) else {
             return Poll::Ready(Some(Err(Gone(Ending::Disconnected))));
         };
-        if !stream.data.is_empty() {
-            let data = std::mem::take(&mut stream.data);
-            let length = data.len() as u32;
-            inner.release_connection(length);
-            inner.release_stream(self.key, length);
-            return Poll::Ready(Some(Ok(Frame::Data(Bytes::from(data)))));
+        if stream.front.is_empty() {
+            stream.front = Bytes::from(std::mem::take(&mut stream.data));
+        }
+        if !stream.front.is_empty() {
+            let length = stream.front.len().min(PIECE);
+            let data = stream.front.split_to(length);
+            inner.release_connection(length as u32);
+            inner.release_stream(self.key, length as u32);
+            return Poll::Ready(Some(Ok(Frame::Data(data))));
         }
         if let Some(trailers) = stream.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::Trailers(trailers))));
