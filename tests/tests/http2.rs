@@ -385,7 +385,8 @@ mod tests {
             let sender = sender.clone();
             asked.push(tokio::spawn(async move {
                 loop {
-                    // A stream beyond the limit is refused, and may be asked for again (RFC 9113 §8.7).
+                    // Before our SETTINGS arrive, the client knows no limit: what is beyond it is refused, and may be asked for again
+                    // (RFC 9113 §5.1.2, §8.7).
                     match thousand(sender.clone()).await {
                         Err(error) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => {}
                         other => break other,
