@@ -206,6 +206,8 @@ mod tests {
                     .request("ClusterLoadAssignment", |l| names(l).contains(&name.as_str()))
                     .await
                     .unwrap();
+                // Clusters are acknowledged when none warms (rule 17), and this server says nothing more of them before.
+                world.until_stat("cluster_manager.warming_clusters", |n| n == 0).await.unwrap();
                 assert!(!ask(&mut stream).await.unwrap().contains("connection: close"));
             }
             for name in ["listener_manager.listener_modified", "cluster_manager.cluster_modified"] {
