@@ -6,43 +6,17 @@ mod tests {
     use std::time::Duration;
 
     use outrigger_tests::control::resources::{cluster, endpoints, listener, routes, routes_of};
-    use outrigger_tests::control::{Form, World};
+    use outrigger_tests::control::small::{BOTH, answer, is, mesh, says};
     use outrigger_tests::load::Backend;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use tokio::time::sleep;
-
-    const BOTH: [Form; 2] = [Form::Sotw, Form::Delta];
-
-    /// A route that answers by itself.
-    fn answer(body: &str) -> Value {
-        json!([{ "match": { "prefix": "/" },
-            "direct_response": { "status": 200, "body": { "inline_string": body } } }])
-    }
-
-    /// A mesh of one cluster, one listener and one route configuration.
-    fn mesh(form: Form, backend: &Backend) -> World {
-        let world = World::new(form).unwrap();
-        world.write("cluster", &cluster("a", json!({}))).unwrap();
-        world.write("endpoints", &endpoints("a", &[backend.port()])).unwrap();
-        world.write("listener", &listener("main", world.port, "r", json!({}))).unwrap();
-        world.write("routes", &routes("r", "a")).unwrap();
-        world
-    }
-
-    fn is(wanted: u16) -> impl Fn(Option<&(u16, String)>) -> bool {
-        move |answer| answer.is_some_and(|(status, _)| *status == wanted)
-    }
-
-    fn says(wanted: &str) -> impl Fn(Option<&(u16, String)>) -> bool {
-        move |answer| answer.is_some_and(|(_, body)| body == wanted)
-    }
 
     #[tokio::test]
     async fn what_is_pushed_is_served() {
         for form in BOTH {
             let (one, two) =
                 (Backend::start(Duration::ZERO).unwrap(), Backend::start(Duration::ZERO).unwrap());
-            let mut world = mesh(form, &one);
+            let mut world = mesh(form, &one).unwrap();
             world.start().await.unwrap();
             // Ready means that all of it is there.
             assert_eq!(world.get("/").await.map(|(status, _)| status), Some(200), "{form:?}");
@@ -91,7 +65,7 @@ mod tests {
     async fn what_is_refused_is_told_and_the_last_good_stays() {
         for form in BOTH {
             let backend = Backend::start(Duration::ZERO).unwrap();
-            let mut world = mesh(form, &backend);
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
 
             // Good and bad in one response: the good one is taken.
@@ -128,8 +102,12 @@ mod tests {
             world.remove("bad").unwrap();
             world.write("listener", &listener("main", world.port, "r", json!({}))).unwrap();
             world.write("routes", &routes_of("r", answer("recovered"))).unwrap();
+            let taken = "listener_manager.lds.update_success";
+            let before = world.stat(taken).await.unwrap().unwrap_or(0);
             world.push().await.unwrap();
             world.until("/", says("recovered")).await.unwrap();
+            // Types come in any order.
+            world.until_stat(taken, |n| n > before).await.unwrap();
             let dump = world.dump("resource=dynamic_listeners").await.unwrap();
             assert!(dump["configs"][0]["error_state"].is_null(), "{dump}");
         }
@@ -139,7 +117,7 @@ mod tests {
     async fn an_address_that_cannot_be_had_is_told() {
         for form in BOTH {
             let backend = Backend::start(Duration::ZERO).unwrap();
-            let mut world = mesh(form, &backend);
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let port = taken.local_addr().unwrap().port();
@@ -160,7 +138,7 @@ mod tests {
     async fn a_control_plane_that_dies_takes_nothing_with_it() {
         for form in BOTH {
             let backend = Backend::start(Duration::ZERO).unwrap();
-            let mut world = mesh(form, &backend);
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             for round in ["one", "two"] {
                 world.kill_plane().unwrap();

@@ -9,29 +9,10 @@ mod tests {
     use outrigger_tests::control::resources::{
         cluster, endpoints, listener, routes, routes_of, server_cluster,
     };
+    use outrigger_tests::control::small::{BOTH, backend, is, mesh};
     use outrigger_tests::control::{Form, World};
-    use outrigger_tests::load::Backend;
     use serde_json::{Value, json};
     use tokio::time::sleep;
-
-    const BOTH: [Form; 2] = [Form::Sotw, Form::Delta];
-
-    fn is(wanted: u16) -> impl Fn(Option<&(u16, String)>) -> bool {
-        move |answer| answer.is_some_and(|(status, _)| *status == wanted)
-    }
-
-    fn mesh(form: Form, backend: &Backend) -> World {
-        let world = World::new(form).unwrap();
-        world.write("cluster", &cluster("a", json!({}))).unwrap();
-        world.write("endpoints", &endpoints("a", &[backend.port()])).unwrap();
-        world.write("listener", &listener("main", world.port, "r", json!({}))).unwrap();
-        world.write("routes", &routes("r", "a")).unwrap();
-        world
-    }
-
-    fn backend() -> Backend {
-        Backend::start(Duration::ZERO).unwrap()
-    }
 
     /// The dynamic cluster of this name that is in force.
     async fn active(world: &World, name: &str) -> Option<Value> {
@@ -48,9 +29,9 @@ mod tests {
 
     #[tokio::test]
     async fn rule_18_absence_of_endpoints_and_routes_means_nothing_in_state_of_the_world() {
-        let backend = backend();
-        let mut world = mesh(Form::Sotw, &backend);
-        let other = self::backend();
+        let backend = backend().unwrap();
+        let mut world = mesh(Form::Sotw, &backend).unwrap();
+        let other = self::backend().unwrap();
         world.write("cluster2", &cluster("b", json!({}))).unwrap();
         world.write("endpoints2", &endpoints("b", &[])).unwrap();
         let to = |path: &str, name: &str| json!({ "match": { "prefix": path }, "route": { "cluster": name } });
@@ -67,8 +48,8 @@ mod tests {
     #[tokio::test]
     async fn rule_20_and_21_what_is_bad_is_refused_by_itself_and_the_last_good_serves() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             let held = active(&world, "a").await.unwrap();
             world.write("cluster", &cluster("a", json!({ "connect_timeout": "-1s" }))).unwrap();
@@ -95,8 +76,8 @@ mod tests {
 
     #[tokio::test]
     async fn rule_30_removed_endpoints_are_gone_in_delta() {
-        let backend = backend();
-        let mut world = mesh(Form::Delta, &backend);
+        let backend = backend().unwrap();
+        let mut world = mesh(Form::Delta, &backend).unwrap();
         world.start().await.unwrap();
         assert_eq!(world.get("/").await.unwrap().0, 200);
         assert_eq!(world.stat("cluster.a.membership_total").await.unwrap(), Some(1));
@@ -110,8 +91,8 @@ mod tests {
     async fn rule_40_discovered_routes_may_name_clusters_that_are_not_there_and_inline_ones_may_not()
      {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.write("routes", &routes("r", "later")).unwrap();
             world.start().await.unwrap();
             world.until("/", is(503)).await.unwrap();
@@ -139,8 +120,8 @@ mod tests {
     #[tokio::test]
     async fn rule_43_what_has_not_changed_keeps_its_version_and_its_age() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             let held = active(&world, "a").await.unwrap();
             world.write("cluster2", &cluster("b", json!({}))).unwrap();
@@ -159,8 +140,8 @@ mod tests {
     #[tokio::test]
     async fn rule_44_a_removed_cluster_is_gone_though_routes_still_name_it() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             let subset = "outbound|80|v3|a";
             world.write("subset", &cluster(subset, json!({}))).unwrap();
             world.write("of_subset", &endpoints(subset, &[backend.port()])).unwrap();
@@ -209,8 +190,8 @@ mod tests {
     #[tokio::test]
     async fn rule_45_clusters_of_the_bootstrap_stay_as_they_are() {
         for form in BOTH {
-            let (own, other) = (backend(), backend());
-            let mut world = mesh(form, &own);
+            let (own, other) = (backend().unwrap(), backend().unwrap());
+            let mut world = mesh(form, &own).unwrap();
             world.write("routes", &routes("r", "fixed")).unwrap();
             world.write("fixed", &cluster("fixed", json!({}))).unwrap();
             world.write("of_fixed", &endpoints("fixed", &[other.port()])).unwrap();

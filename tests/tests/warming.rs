@@ -3,47 +3,16 @@
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
+    use outrigger_tests::control::World;
     use outrigger_tests::control::resources::{
         cluster, endpoints, listener, merged, routes, routes_of,
     };
-    use outrigger_tests::control::{Form, World};
-    use outrigger_tests::load::Backend;
+    use outrigger_tests::control::small::{A_WHILE, BOTH, answer, backend, is, mesh, says};
     use serde_json::{Value, json};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
     use tokio::time::sleep;
-
-    const BOTH: [Form; 2] = [Form::Sotw, Form::Delta];
-    /// Long enough for something that should not happen.
-    const A_WHILE: Duration = Duration::from_millis(400);
-
-    fn answer(body: &str) -> Value {
-        json!([{ "match": { "prefix": "/" },
-            "direct_response": { "status": 200, "body": { "inline_string": body } } }])
-    }
-
-    fn mesh(form: Form, backend: &Backend) -> World {
-        let world = World::new(form).unwrap();
-        world.write("cluster", &cluster("a", json!({}))).unwrap();
-        world.write("endpoints", &endpoints("a", &[backend.port()])).unwrap();
-        world.write("listener", &listener("main", world.port, "r", json!({}))).unwrap();
-        world.write("routes", &routes("r", "a")).unwrap();
-        world
-    }
-
-    fn backend() -> Backend {
-        Backend::start(Duration::ZERO).unwrap()
-    }
-
-    fn is(wanted: u16) -> impl Fn(Option<&(u16, String)>) -> bool {
-        move |answer| answer.is_some_and(|(status, _)| *status == wanted)
-    }
-
-    fn says(wanted: &str) -> impl Fn(Option<&(u16, String)>) -> bool {
-        move |answer| answer.is_some_and(|(_, body)| body == wanted)
-    }
 
     fn names(request: &Value) -> Vec<&str> {
         request["subscribe"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
@@ -60,8 +29,8 @@ mod tests {
     #[tokio::test]
     async fn rule_37_clusters_then_endpoints_then_listeners_then_routes() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.remove("endpoints").unwrap();
             world.remove("routes").unwrap();
             world.start_plane().await.unwrap();
@@ -98,8 +67,8 @@ mod tests {
     #[tokio::test]
     async fn rule_38_what_never_comes_is_given_up_in_time() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             let patience = json!({ "eds_cluster_config": { "eds_config": {
                 "ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0.3s"
             } } });
@@ -116,8 +85,8 @@ mod tests {
     #[tokio::test]
     async fn rule_17_clusters_are_acknowledged_when_none_is_warming() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             world.write("cluster2", &cluster("late", json!({}))).unwrap();
             world.push().await.unwrap();
@@ -140,8 +109,8 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_dies_while_a_cluster_is_warming_is_asked_for_all_again() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             world.write("cluster2", &cluster("late", json!({}))).unwrap();
             world.push().await.unwrap();
@@ -160,8 +129,8 @@ mod tests {
     #[tokio::test]
     async fn a_listener_serves_as_before_until_its_successor_has_its_routes() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
             assert!(ask(&mut stream).await.unwrap().starts_with("HTTP/1.1 200"));
@@ -188,8 +157,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_said_again_drains_nothing_and_is_not_news() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             // A chain without a name has no successor: a connection would have to go if the listener were made anew.
             let unnamed = listener("main", world.port, "r", json!({ "name": "" }));
             world.write("listener", &unnamed).unwrap();
@@ -219,8 +188,8 @@ mod tests {
     #[tokio::test]
     async fn a_new_subset_is_called_as_soon_as_it_is_there() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.write("routes", &routes("r", "outbound|80|v3|a")).unwrap();
             world.start().await.unwrap();
             assert_eq!(world.get("/").await.unwrap().0, 503, "rule 40");
@@ -234,8 +203,8 @@ mod tests {
     #[tokio::test]
     async fn rule_42_an_address_can_be_taken_over_in_one_push() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.start().await.unwrap();
             world.remove("listener").unwrap();
             world.write("renamed", &listener("other", world.port, "r2", json!({}))).unwrap();
@@ -248,8 +217,8 @@ mod tests {
     #[tokio::test]
     async fn a_change_of_one_chain_leaves_connections_of_the_others_alone() {
         for form in BOTH {
-            let backend = backend();
-            let mut world = mesh(form, &backend);
+            let backend = backend().unwrap();
+            let mut world = mesh(form, &backend).unwrap();
             world.write("listener", &two_chains(&world, "one")).unwrap();
             world.start().await.unwrap();
             let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
