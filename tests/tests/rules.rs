@@ -161,6 +161,8 @@ mod tests {
             world.remove("subset").unwrap();
             world.remove("of_subset").unwrap();
             world.push().await.unwrap();
+            // Its endpoints may go first.
+            world.until_stat("cluster_manager.cluster_removed", |n| n > 0).await.unwrap();
             world.until("/", is(503)).await.unwrap();
             let line = format!("503 NC cluster_not_found cluster_not_found({subset})");
             let mut text = String::new();
