@@ -5,6 +5,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
+use std::time::Duration;
 use std::{future, thread};
 
 use anyhow::{Result, bail};
@@ -40,7 +41,7 @@ struct Flags {
     /// How long configuration is rewritten under load.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// Requests a second meanwhile, of each version of HTTP.
+    /// Requests a second, of each version of HTTP, while configuration, control plane and certificates change.
     #[arg(long, default_value_t = 200)]
     rate: u64,
     /// Outrigger as it is shipped, for what is measured: nothing is without it.
@@ -196,10 +197,12 @@ type Scenario = (&'static str, fn(&mut Mesh, &Flags) -> Result<Vec<Row>>);
 
 const SCENARIOS: [Scenario; 5] = [
     ("plaintext", |mesh, _| scenario::plaintext::run(mesh)),
-    ("control", |mesh, _| scenario::control::run(mesh)),
+    ("control", |mesh, flags| scenario::control::run(mesh, flags.rate)),
     ("secrets", |mesh, _| scenario::secrets::run(mesh)),
     ("restart", |mesh, _| scenario::restart::run(mesh)),
-    ("churn", |mesh, flags| scenario::churn::run(mesh, flags.seconds, flags.rate)),
+    ("churn", |mesh, flags| {
+        scenario::churn::run(mesh, Duration::from_secs(flags.seconds), flags.rate)
+    }),
 ];
 
 fn scenarios(mesh: &mut Mesh, flags: &Flags, rows: &mut Vec<Row>) -> Result<()> {
@@ -224,7 +227,7 @@ fn rotation(proxies: &[Proxy], tools: &Tools, flags: &Flags) -> Result<Vec<Row>>
         ..Plan::default()
     };
     let mut mesh = started(&plan, tools, flags)?;
-    scenario::rotation::run(&mut mesh)
+    scenario::rotation::run(&mut mesh, flags.rate)
 }
 
 /// In a mesh of its own, with Istio's own filters, which Envoy from the registry has not: the checks of set rich as they are known of Envoy, and

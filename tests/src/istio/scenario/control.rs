@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::traffic::Traffic;
 use super::{effective, load, loads, marked, row, under_load, within};
 use crate::istio::call::{Answer, Call};
 use crate::istio::compare::Row;
@@ -18,15 +19,15 @@ const EFFECTIVE: Duration = Duration::from_millis(600);
 /// And by then, when the control plane had to be found again.
 const FOUND_AGAIN: Duration = Duration::from_secs(20);
 
-/// All of them.
+/// All of them; control planes are killed under so many requests a second of each version of HTTP.
 ///
 /// # Errors
 /// When the mesh cannot be changed.
-pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
+pub fn run(mesh: &mut Mesh, per_second: u64) -> Result<Vec<Row>> {
     let mut rows = vec![synced(mesh)?];
     let (before, _) = mesh.change(|config| config.put(&[marked("ratings", "start")]))?;
     rows.extend(changed(mesh)?);
-    rows.extend(killed(mesh)?);
+    rows.extend(killed(mesh, per_second)?);
     rows.extend(out_of_reach(mesh)?);
     rows.extend(agents_hang(mesh)?);
     rows.extend(wrong(mesh)?);
@@ -102,9 +103,9 @@ fn subset(mesh: &mut Mesh) -> Result<Row> {
     ))
 }
 
-fn killed(mesh: &mut Mesh) -> Result<Vec<Row>> {
-    let call = load(URL, 200, 8, 16.0);
-    let (outcomes, times) = under_load(mesh, "sleep", &call, |mesh| {
+fn killed(mesh: &mut Mesh, per_second: u64) -> Result<Vec<Row>> {
+    let traffic = Traffic { url: URL, per_second, length: Duration::from_secs(16) };
+    let (ends, times) = traffic.during(mesh, |mesh| {
         for _ in 0..3 {
             mesh.istiod.kill();
             thread::sleep(Duration::from_secs(1));
@@ -113,16 +114,9 @@ fn killed(mesh: &mut Mesh) -> Result<Vec<Row>> {
         }
         remark(mesh, "after-kill", FOUND_AGAIN)
     })?;
-    Ok(vec![
-        loads(
-            "control",
-            "istiod killed and started three times",
-            &mesh.worlds,
-            &outcomes,
-            (0, Some(0)),
-        ),
-        row("control", "a change after that", &mesh.worlds, within(&times, FOUND_AGAIN)),
-    ])
+    let mut rows = ends.rows("control", "istiod killed and started three times", &mesh.worlds);
+    rows.push(row("control", "a change after that", &mesh.worlds, within(&times, FOUND_AGAIN)));
+    Ok(rows)
 }
 
 fn out_of_reach(mesh: &mut Mesh) -> Result<Vec<Row>> {

@@ -9,6 +9,7 @@ pub mod restart;
 pub mod rotation;
 pub mod secrets;
 pub mod start;
+pub mod traffic;
 
 use std::path::PathBuf;
 use std::thread;

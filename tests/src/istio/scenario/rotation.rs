@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{load, loads, row, under_load};
+use super::row;
+use super::traffic::Traffic;
 use crate::istio::compare::Row;
 use crate::istio::mesh::Mesh;
 use crate::istio::pod::Pod;
@@ -15,14 +16,13 @@ use crate::istio::world::World;
 pub const LIFE: Duration = Duration::from_secs(30);
 const ROTATIONS: usize = 3;
 
-/// In a mesh whose agents ask for certificates of [`LIFE`].
+/// In a mesh whose agents ask for certificates of [`LIFE`], with so many requests a second of each version of HTTP.
 ///
 /// # Errors
 /// When a proxy does not tell its certificates.
-pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
-    let seconds = LIFE.as_secs_f64() / 2.0 * 4.0;
-    let call = load("http://httpbin:8000/info", 200, 8, seconds);
-    let (outcomes, seen) = under_load(mesh, "sleep", &call, |mesh| {
+pub fn run(mesh: &mut Mesh, per_second: u64) -> Result<Vec<Row>> {
+    let traffic = Traffic { url: "http://httpbin:8000/info", per_second, length: LIFE * 2 };
+    let (ends, seen) = traffic.during(mesh, |mesh| {
         let mut seen: Vec<Vec<String>> = vec![Vec::new(); mesh.worlds.len()];
         for _ in 0..(LIFE.as_secs() * 2 - 4) {
             for (seen, world) in seen.iter_mut().zip(&mesh.worlds) {
@@ -40,10 +40,9 @@ pub fn run(mesh: &mut Mesh) -> Result<Vec<Row>> {
             (cell.clone(), (changes < ROTATIONS).then_some(cell))
         })
         .collect();
-    Ok(vec![
-        loads("rotation", "requests meanwhile", &mesh.worlds, &outcomes, (0, Some(0))),
-        row("rotation", "certificates of the server", &mesh.worlds, counts),
-    ])
+    let mut rows = ends.rows("rotation", "meanwhile", &mesh.worlds);
+    rows.push(row("rotation", "certificates of the server", &mesh.worlds, counts));
+    Ok(rows)
 }
 
 /// Adds the serial number of the server's certificate if it is new.
