@@ -24,7 +24,7 @@ use outrigger_tests::scratch;
 
 #[derive(Clone, Debug, Parser)]
 struct Flags {
-    /// The reference: `envoy` or a path.
+    /// The reference: `envoy` or a path; with `--right none` it is alone.
     #[arg(long, default_value = "envoy")]
     left: String,
     /// What is compared with it: `envoy`, a path, or `none`.
@@ -118,9 +118,13 @@ fn wait(over: tokio::sync::oneshot::Receiver<()>) -> Result<()> {
 fn run(flags: &Flags) -> Result<ExitCode> {
     let tools = Tools::locate()?;
     let groups = check::load(&flags.checks)?;
-    let mut proxies = vec![("envoy".to_owned(), behind_script(locate(&flags.left)?)?)];
+    let mut proxies = vec![(name(&flags.left), behind_script(locate(&flags.left)?)?)];
     if flags.right != "none" {
-        proxies.push(("outrigger".to_owned(), behind_script(locate(&flags.right)?)?));
+        let mut right = name(&flags.right);
+        if right == name(&flags.left) {
+            right += "-2";
+        }
+        proxies.push((right, behind_script(locate(&flags.right)?)?));
     }
     let mut seen = Seen::default();
     let done = all(flags, &tools, &groups, &proxies, &mut seen);
@@ -128,6 +132,11 @@ fn run(flags: &Flags) -> Result<ExitCode> {
     // What was seen before something broke is worth reading.
     let code = summary(&names, &seen, flags.show);
     done.map(|()| code)
+}
+
+/// What a world is called that has this proxy: `envoy`, or else it is a path to this project's.
+fn name(side: &str) -> String {
+    if side == "envoy" { side } else { "outrigger" }.to_owned()
 }
 
 /// What a run has seen.
