@@ -85,7 +85,8 @@ fn as_envoy(file: &Path) -> Vec<OsString> {
     all
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// A program of this name.
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let all = env::var_os("PATH")?;
     env::split_paths(&all).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

@@ -31,7 +31,7 @@ pub fn markdown(all: &[Compared], origin: &Origin) -> String {
         text.push('\n');
     }
     text += &format!(
-        "\n{}, {}; {} rounds of {} s; p50 and p99 in us from when a request was due, PSS in MiB, Envoy / Outrigger. `{}`\n",
+        "\n{}, {}; {} rounds of {} s; p50 and p99 in us from when a request was due (of h2 from when h2load sent it), PSS in MiB, Envoy / Outrigger. `{}`\n",
         origin.date, origin.core, origin.rounds, origin.seconds, origin.command
     );
     text

@@ -111,15 +111,15 @@ async fn attempt(setting: &Setting, peer: &Peer, row: &Row) -> Result<Measured> 
 async fn drive(setting: &Setting, row: &Row, pid: u32) -> Result<Measured> {
     sleep(SETTLE).await;
     let idle_pss_kib = pss_kib(pid)?;
-    let load = Load::connect(row, &setting.identity).await?;
-    if let Done::Requests(Tally { failure: Some(failure), .. }) = load.run(WARM_UP).await {
+    let load = Load::connect(row, &setting.identity, setting.scratch.path()).await?;
+    if let Done::Requests(Tally { failure: Some(failure), .. }) = load.run(WARM_UP).await.read()? {
         bail!("while warming up: {failure}");
     }
     let before = cpu_time(pid)?;
     let done = load.run(setting.length).await;
     let cpu = cpu_time(pid)? - before;
     let loaded_pss_kib = pss_kib(pid)?;
-    reckon(done, setting.length, cpu).map(|figures| Measured {
+    reckon(done.read()?, setting.length, cpu).map(|figures| Measured {
         idle_pss_kib,
         loaded_pss_kib,
         ..figures

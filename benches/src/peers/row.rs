@@ -15,11 +15,13 @@ pub enum Work {
         /// Each request opens a connection of its own, and closes it.
         connects: bool,
     },
-    /// HTTP/2 requests on [`CONNECTIONS_2`] connections with [`STREAMS_2`] streams at once on each.
+    /// HTTP/2 requests on [`CONNECTIONS_2`] connections with [`STREAMS_2`] streams at once on each, evenly spaced.
     Http2 {
         /// gRPC calls with one message each way, else `GET`.
         grpc: bool,
     },
+    /// The same `GET`s by h2load, which lets requests arrive together.
+    H2load,
     /// As many bytes as go through [`CONNECTIONS_TCP`] connections, from the upstream to the downstream.
     Bytes,
 }
@@ -57,10 +59,11 @@ const fn http2(grpc: bool) -> Work {
 }
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 11] = [
     row("h1-128", "h1-128", http1(false, false), 6_000),
     row("h1-newconn", "h1-128", http1(false, true), 2_500),
-    row("h2", "h2", http2(false), 8_000),
+    row("h2", "h2", Work::H2load, 8_000),
+    row("h2-spaced", "h2", http2(false), 8_000),
     Row { path: "/pkg.Svc/Call", ..row("grpc", "h2", http2(true), 8_000) },
     Row { answer_bytes: 1024, ..row("mtls-ka", "mtls-ka", http1(true, false), 6_000) },
     row("mtls-newconn", "mtls-ka", http1(true, true), 250),

@@ -3,10 +3,12 @@
 //! [`Load::connect`] opens everything that a row wants open before its measurement; then [`Load::run`] may be called as often as wanted.
 
 mod bytes;
+mod h2load;
 mod http1;
 mod http2;
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::bytes::Sink;
+use self::h2load::H2load;
+pub use self::h2load::Logged;
 use super::identity::Identity;
 use super::pace::{Desk, Tally};
 use super::row::{CONNECTIONS, CONNECTIONS_2, CONNECTIONS_TCP, Row, STREAMS_2, Work};
@@ -32,6 +36,7 @@ pub struct Load {
     desk: Arc<Desk>,
     sink: Sink,
     lanes: JoinSet<()>,
+    tool: Option<H2load>,
 }
 
 /// What a run has done.
@@ -41,14 +46,39 @@ pub enum Done {
     Bytes(u64),
 }
 
-impl Load {
-    /// Opens the connections of this row.
+/// A run that is over, whose result takes time to read.
+#[derive(Debug)]
+pub enum Over {
+    Known(Done),
+    Logged(Logged),
+}
+
+impl Over {
+    /// What it has done.
     ///
     /// # Errors
-    /// When one is refused.
-    pub async fn connect(row: &Row, identity: &Identity) -> Result<Self> {
-        let mut load =
-            Self { row: *row, desk: Arc::default(), sink: Sink::default(), lanes: JoinSet::new() };
+    /// When the log of a tool cannot be read.
+    pub fn read(self) -> Result<Done> {
+        match self {
+            Self::Known(done) => Ok(done),
+            Self::Logged(logged) => logged.tally().map(Done::Requests),
+        }
+    }
+}
+
+impl Load {
+    /// Opens the connections of this row. A tool writes into `folder`, and begins at once.
+    ///
+    /// # Errors
+    /// When one is refused, or there is no such tool.
+    pub async fn connect(row: &Row, identity: &Identity, folder: &Path) -> Result<Self> {
+        let mut load = Self {
+            row: *row,
+            desk: Arc::default(),
+            sink: Sink::default(),
+            lanes: JoinSet::new(),
+            tool: None,
+        };
         match row.work {
             Work::Http1 { tls, connects } => {
                 let way = http1::Way::new(row, tls.then_some(identity))?;
@@ -68,6 +98,7 @@ impl Load {
                     }
                 }
             }
+            Work::H2load => load.tool = Some(H2load::start(row, folder)?),
             Work::Bytes => {
                 for _ in 0..CONNECTIONS_TCP {
                     let stream = connect().await?;
@@ -78,11 +109,12 @@ impl Load {
         Ok(load)
     }
 
-    /// Works for `length` at the row's rate.
-    pub async fn run(&self, length: Duration) -> Done {
-        match self.row.work {
-            Work::Bytes => Done::Bytes(self.sink.run(length).await),
-            _ => Done::Requests(self.desk.run(self.row.rate, length).await),
+    /// Works for `length` at the row's rate. Nothing is computed after that: the caller reads the proxy's clock first.
+    pub async fn run(&self, length: Duration) -> Over {
+        match (&self.tool, self.row.work) {
+            (Some(tool), _) => Over::Logged(tool.run(length).await),
+            (None, Work::Bytes) => Over::Known(Done::Bytes(self.sink.run(length).await)),
+            (None, _) => Over::Known(Done::Requests(self.desk.run(self.row.rate, length).await)),
         }
     }
 }
