@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use outrigger_policy::head::{Headers, ResponseHead};
+use outrigger_policy::head::{Headers, Id, ResponseHead};
 
 use super::error::HeadError;
 use super::framing::{BodyLength, declared_length, keeps_alive};
@@ -30,6 +30,10 @@ pub fn parse_response(
     is_head_request: bool,
     mut spare: Headers,
 ) -> Result<ParsedResponse, HeadError> {
+    // The parser would skip empty lines; only a server may, before a request (RFC 9112 §2.2).
+    if !bytes.starts_with(b"HTTP/") {
+        return Err(HeadError::Malformed);
+    }
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let room = lines.get_mut(..MAX_LINES.min(max_headers)).unwrap_or_default();
     let mut response = httparse::Response::new(&mut []);
@@ -56,11 +60,25 @@ pub fn parse_response(
         head.headers.append(line.name.as_bytes(), line.value);
     }
     let keep_alive = keeps_alive(&head.headers, version == 0);
-    let declared = declared_length(&head.headers);
+    // Also where no body follows: who reads the lines behind us may not know what was asked.
+    let declared = declared_length(&head.headers)?;
+    if matches!(status, 100..=199 | 204) {
+        // These never have a body, so no length either (RFC 9110 §8.6, RFC 9112 §6.1); zero does no harm and is not passed on.
+        match declared {
+            None => {}
+            Some(BodyLength::Exact(0)) => {
+                head.headers.remove(Id::CONTENT_LENGTH);
+            }
+            Some(BodyLength::Exact(_)) => return Err(HeadError::ContentLength),
+            Some(BodyLength::Chunked | BodyLength::UntilClose) => {
+                return Err(HeadError::TransferEncoding);
+            }
+        }
+    }
     let body = if is_head_request || matches!(status, 100..=199 | 204 | 304) {
         BodyLength::Exact(0)
     } else {
-        declared?.unwrap_or(BodyLength::UntilClose)
+        declared.unwrap_or(BodyLength::UntilClose)
     };
     Ok(ParsedResponse { head, body, keep_alive: keep_alive && body != BodyLength::UntilClose })
 }
@@ -91,9 +109,39 @@ mod tests {
     }
 
     #[test]
+    fn lengths_are_strict_where_no_body_follows() {
+        let lines = [
+            ("content-length: 5\r\ntransfer-encoding: chunked\r\n", HeadError::BothLengths),
+            ("content-length: 5\r\ncontent-length: 6\r\n", HeadError::ContentLength),
+            ("content-length: +5\r\n", HeadError::ContentLength),
+            ("transfer-encoding: gzip\r\n", HeadError::TransferEncoding),
+        ];
+        for (line, error) in lines {
+            for (start, is_head) in
+                [("103 x", false), ("204 x", false), ("304 x", false), ("200 x", true)]
+            {
+                let parsed = parse(&format!("HTTP/1.1 {start}\r\n{line}\r\n"), is_head);
+                assert_eq!(parsed.map(|_| ()), Err(error), "{start} {line}");
+            }
+        }
+        for status in [100, 101, 103, 204] {
+            let with = |line| parse(&format!("HTTP/1.1 {status} x\r\n{line}\r\n\r\n"), false);
+            assert!(with("content-length: 0").unwrap().head.headers.is_empty());
+            assert!(
+                with("content-length: 1").is_err() && with("transfer-encoding: chunked").is_err()
+            );
+        }
+        assert_eq!(
+            parse("HTTP/1.1 304 x\r\ncontent-length: 5\r\n\r\n", false).unwrap().head.headers.len(),
+            1
+        );
+    }
+
+    #[test]
     fn garbage_is_refused() {
         for text in [
             "garbage\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "HTTP/2 200 OK\r\n\r\n",
             "HTTP/1.1 99 x\r\n\r\n",
             "HTTP/1.1 200 OK\r\nbad\r\n\r\n",
