@@ -408,10 +408,7 @@ async fn secure(
     let timeout = chain.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
     match tokio::time::timeout(timeout, tls.accept(stream)).await {
         Ok(Ok((io, info))) => {
-            listener.tls_stats.inc(TlsStat::handshake);
-            for parameter in info.parameters.into_iter().flatten() {
-                listener.tls_stats.negotiated(parameter);
-            }
+            listener.tls_stats.shaken(&info.settled);
             if info.peer.is_none() {
                 listener.tls_stats.inc(TlsStat::no_certificate);
             }
