@@ -7,6 +7,7 @@
 mod bootstrap;
 mod client_hello;
 mod http1;
+mod http1_response;
 mod http2;
 pub mod mutate;
 mod path;
@@ -21,6 +22,7 @@ use mutate::Form;
 pub use bootstrap::bootstrap;
 pub use client_hello::client_hello;
 pub use http1::http1;
+pub use http1_response::http1_response;
 pub use http2::http2;
 pub use path::path;
 pub use peer_exchange::peer_exchange;
@@ -43,6 +45,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "path", run: path, form: Form::Text },
     Target { name: "http1", run: http1, form: Form::Text },
+    Target { name: "http1_response", run: http1_response, form: Form::Text },
     Target { name: "http2", run: http2, form: Form::Bytes },
     Target { name: "client_hello", run: client_hello, form: Form::Bytes },
     Target { name: "rbac", run: rbac, form: Form::Choices },

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use outrigger_policy::head::{Headers, ResponseHead};
+use outrigger_policy::head::{Headers, Id, ResponseHead};
 
 use super::error::HeadError;
 use super::framing::{BodyLength, declared_length, keeps_alive};
@@ -30,6 +30,10 @@ pub fn parse_response(
     is_head_request: bool,
     mut spare: Headers,
 ) -> Result<ParsedResponse, HeadError> {
+    // The parser below would pass over empty lines.
+    if !bytes.starts_with(b"HTTP/") {
+        return Err(HeadError::Malformed);
+    }
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let room = lines.get_mut(..MAX_LINES.min(max_headers)).unwrap_or_default();
     let mut response = httparse::Response::new(&mut []);
@@ -56,13 +60,28 @@ pub fn parse_response(
         head.headers.append(line.name.as_bytes(), line.value);
     }
     let keep_alive = keeps_alive(&head.headers, version == 0);
-    let declared = declared_length(&head.headers);
-    let body = if is_head_request || matches!(status, 100..=199 | 204 | 304) {
-        BodyLength::Exact(0)
-    } else {
-        declared?.unwrap_or(BodyLength::UntilClose)
+    // What declares two lengths is refused where no body follows, too: whoever reads it behind us may expect one.
+    let declared = declared_length(&head.headers)?;
+    let body = match status {
+        100..=199 | 204 => {
+            forbid_length(declared)?;
+            head.headers.remove(Id::CONTENT_LENGTH);
+            BodyLength::Exact(0)
+        }
+        304 => BodyLength::Exact(0),
+        _ if is_head_request => BodyLength::Exact(0),
+        _ => declared.unwrap_or(BodyLength::UntilClose),
     };
     Ok(ParsedResponse { head, body, keep_alive: keep_alive && body != BodyLength::UntilClose })
+}
+
+/// A status that has no body has no length either. (RFC 9110 §8.6, RFC 9112 §6.1)
+const fn forbid_length(declared: Option<BodyLength>) -> Result<(), HeadError> {
+    match declared {
+        None | Some(BodyLength::Exact(0)) => Ok(()),
+        Some(BodyLength::Exact(_)) => Err(HeadError::ContentLength),
+        Some(BodyLength::Chunked | BodyLength::UntilClose) => Err(HeadError::TransferEncoding),
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +113,7 @@ mod tests {
     fn garbage_is_refused() {
         for text in [
             "garbage\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "HTTP/2 200 OK\r\n\r\n",
             "HTTP/1.1 99 x\r\n\r\n",
             "HTTP/1.1 200 OK\r\nbad\r\n\r\n",
@@ -101,6 +121,32 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         ] {
             assert!(parse(text, false).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_where_no_body_follows_too() {
+        for lines in [
+            "content-length: 1\r\ncontent-length: 2\r\n",
+            "content-length: 1\r\ntransfer-encoding: chunked\r\n",
+            "content-length: x\r\n",
+        ] {
+            for status in [103, 200, 204, 304] {
+                let text = format!("HTTP/1.1 {status} x\r\n{lines}\r\n");
+                assert!(parse(&text, true).is_err(), "{text:?}");
+            }
+        }
+        for status in [101, 103, 204] {
+            for (line, is_good) in [
+                ("content-length: 0", true),
+                ("content-length: 3", false),
+                ("transfer-encoding: chunked", false),
+            ] {
+                let text = format!("HTTP/1.1 {status} x\r\n{line}\r\n\r\n");
+                let parsed = parse(&text, false);
+                assert_eq!(parsed.is_ok(), is_good, "{text:?}");
+                assert!(parsed.is_err() || parsed.unwrap().head.headers.is_empty(), "{text:?}");
+            }
         }
     }
 }
