@@ -36,8 +36,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A connection before its filter chain is known.
 pub(super) struct Arrival {
-    /// Until it is served.
-    stream: Option<Stream>,
+    stream: Stream,
+    way: Way,
+}
+
+/// Whence and whither.
+struct Way {
     started: Instant,
     /// Where the client was going.
     local: Address,
@@ -45,6 +49,33 @@ pub(super) struct Arrival {
     direct_local: Address,
     is_restored: bool,
     remote: Address,
+}
+
+impl Way {
+    /// What is known of it.
+    fn connection(
+        self,
+        listener: &Listener,
+        chain: Option<&FilterChain>,
+        found: Found,
+        tls: Option<TlsInfo>,
+    ) -> Rc<Connection> {
+        Rc::new(Connection {
+            id: next_id(),
+            start: self.started,
+            direct_remote: self.remote.clone(),
+            remote: self.remote,
+            direct_local: self.direct_local,
+            local: self.local,
+            is_restored: self.is_restored,
+            handshake_end: tls.is_some().then(Instant::now),
+            listener: listener.name.clone(),
+            filter_chain: chain.map(|chain| chain.name.clone()).unwrap_or_default(),
+            server_name: found.server_name.map(Into::into),
+            tls,
+            requests: Cell::new(0),
+        })
+    }
 }
 
 impl Arrival {
@@ -68,18 +99,17 @@ impl Arrival {
     fn at(stream: Stream, local: Address, remote: Address) -> Self {
         let direct_local = local.clone();
         let started = Instant::now();
-        let stream = Some(stream);
-        Self { stream, started, local, direct_local, is_restored: false, remote }
+        Self { stream, way: Way { started, local, direct_local, is_restored: false, remote } }
     }
 
     /// Asks the kernel where the connection was going.
     fn restore(&mut self, unless: Option<&Predicate>) {
-        if unless.is_some_and(|predicate| predicate.holds(self.local.port())) {
+        if unless.is_some_and(|predicate| predicate.holds(self.way.local.port())) {
             return;
         }
-        if let Some(destination) = self.stream.as_ref().and_then(original_destination) {
-            self.local = destination;
-            self.is_restored = true;
+        if let Some(destination) = original_destination(&self.stream) {
+            self.way.local = destination;
+            self.way.is_restored = true;
         }
     }
 
@@ -93,10 +123,10 @@ impl Arrival {
         if !self.filter(&listener, found).await {
             return None;
         }
-        if !listener.hands_over || !self.is_restored {
+        if !listener.hands_over || !self.way.is_restored {
             return Some(listener);
         }
-        let destination = self.local.socket()?;
+        let destination = self.way.local.socket()?;
         let other = worker::snapshot(|snapshot| snapshot.listener_at(destination));
         let Some(other) = other.filter(|other| !Arc::ptr_eq(other, &listener)) else {
             return Some(listener);
@@ -123,76 +153,51 @@ impl Arrival {
     /// Serves it to its end.
     pub(super) async fn serve(mut self, listener: Arc<Listener>, drain: Arc<DrainState>) {
         let mut found = Found::default();
-        let Some(listener) = self.arrive(listener.clone(), &mut found).await else {
-            log(&listener, || StreamInfo::new(self.connection(&listener, None, found, None), None));
+        let arrived = self.arrive(listener.clone(), &mut found).await;
+        let Self { stream, way } = self;
+        let Some(listener) = arrived else {
+            log(&listener, || StreamInfo::new(way.connection(&listener, None, found, None), None));
             return;
         };
-        let _guard = Counted::new(&listener, self.started);
+        let _guard = Counted::new(&listener, way.started);
         let facts = Facts {
-            destination: self.local.socket(),
+            destination: way.local.socket(),
             server_name: found.server_name.as_deref().unwrap_or_default(),
             transport_protocol: match found.transport_protocol {
                 "" => "raw_buffer",
                 told => told,
             },
             application_protocols: &found.application_protocols,
-            direct_source: self.remote.ip(),
-            source: self.remote.socket(),
+            direct_source: way.remote.ip(),
+            source: way.remote.socket(),
         };
         let Some(chain) = listener.chain(&facts).cloned() else {
             listener.stats.inc(ListenerStat::no_filter_chain_match);
             log(&listener, || {
-                let mut info = StreamInfo::new(self.connection(&listener, None, found, None), None);
+                let mut info = StreamInfo::new(way.connection(&listener, None, found, None), None);
                 info.details = "filter_chain_not_found".into();
                 info.fail(Some(ResponseFlag::NoRouteFound), CauseCode::Refused);
                 info
             });
             return;
         };
-        let Some(stream) = self.stream.take() else { return };
         let Some((io, tls)) = secure(stream, &chain, &listener).await else {
             log(&listener, || {
-                StreamInfo::new(self.connection(&listener, Some(&chain), found, None), None)
+                StreamInfo::new(way.connection(&listener, Some(&chain), found, None), None)
             });
             return;
         };
-        let connection = self.connection(&listener, Some(&chain), found, tls);
+        let connection = way.connection(&listener, Some(&chain), found, tls);
         run(io, connection, &listener, &chain, drain).await;
-    }
-
-    /// What is known of it.
-    fn connection(
-        self,
-        listener: &Listener,
-        chain: Option<&FilterChain>,
-        found: Found,
-        tls: Option<TlsInfo>,
-    ) -> Rc<Connection> {
-        Rc::new(Connection {
-            id: next_id(),
-            start: self.started,
-            direct_remote: self.remote.clone(),
-            remote: self.remote,
-            direct_local: self.direct_local,
-            local: self.local,
-            is_restored: self.is_restored,
-            handshake_end: tls.is_some().then(Instant::now),
-            listener: listener.name.clone(),
-            filter_chain: chain.map(|chain| chain.name.clone()).unwrap_or_default(),
-            server_name: found.server_name.map(Into::into),
-            tls,
-            requests: Cell::new(0),
-        })
     }
 
     /// False if the connection has to end.
     async fn inspect(&mut self, listener: &Listener, found: &mut Found) -> bool {
-        let port = self.local.port();
+        let port = self.way.local.port();
         if listener.inspectors.is_blind(port) {
             return true;
         }
-        let Some(stream) = &mut self.stream else { return false };
-        let look = listener.inspectors.look(stream, port, found);
+        let look = listener.inspectors.look(&mut self.stream, port, found);
         let outcome = match listener.inspect_timeout {
             Some(timeout) => tokio::time::timeout(timeout, look).await,
             None => Ok(look.await),
