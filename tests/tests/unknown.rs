@@ -1,13 +1,17 @@
 //! A control plane that is newer than the proxy: fields that the proxy does not know are accepted, counted once for each change, logged with the resource
-//! that has them, and shown in `/config_dump`.
+//! that has them, and shown in `/config_dump`. A bootstrap that is newer is refused, unless a flag says otherwise.
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use outrigger_tests::control::resources::{cluster, endpoints, listener, routes};
+    use outrigger_tests::binary;
+    use outrigger_tests::control::resources::{address, cluster, endpoints, listener, routes};
     use outrigger_tests::control::{Form, World};
     use outrigger_tests::load::Backend;
+    use outrigger_tests::ports::free_port;
+    use outrigger_tests::proxy::{Ended, Proxy};
+    use outrigger_tests::scratch::Scratch;
     use serde_json::json;
 
     /// Field 9999 = 1.
@@ -75,6 +79,36 @@ mod tests {
             assert!(dump["unknown_fields"].is_null(), "{}", dump["unknown_fields"]);
             assert_eq!(world.stat(COUNTER).await.unwrap(), Some(3), "{form:?}");
             assert_eq!(world.get("/").await.map(|(status, _)| status), Some(200), "{form:?}");
+        }
+    }
+    #[tokio::test]
+    async fn unknown_fields_of_a_bootstrap_are_refused_or_counted() {
+        let (scratch, port) = (Scratch::new().unwrap(), free_port().unwrap());
+        let bootstrap = json!({
+            "admin": { "address": address(port) },
+            "static_resources": { "clusters": [{
+                "name": "a", "type": "STATIC", "no_such_field": 1,
+                "load_assignment": { "cluster_name": "a", "nor_this": {} },
+            }] },
+        });
+        let binary = binary::built().unwrap();
+        let start = async |flags: &[&str]| {
+            Proxy::start_with(&binary, &bootstrap, scratch.path(), port, flags).await
+        };
+        let refused = start(&[]).await.unwrap_err();
+        assert!(refused.downcast_ref::<Ended>().is_some_and(Ended::in_order), "{refused:#}");
+        let told = "static_resources.clusters[0].no_such_field: no such field";
+        assert!(refused.to_string().contains(told), "{refused:#}");
+
+        let proxy = start(&["--allow-unknown-static-fields"]).await.unwrap();
+        let counter = "server.static_unknown_fields".to_owned();
+        assert_eq!(proxy.admin.stats(std::slice::from_ref(&counter)).await.unwrap()[&counter], 2);
+        let log = proxy.last_output(100);
+        for path in ["clusters[0].no_such_field", "clusters[0].load_assignment.nor_this"] {
+            assert!(
+                log.contains(&format!("unknown field in the bootstrap: static_resources.{path}")),
+                "{log}"
+            );
         }
     }
 }
