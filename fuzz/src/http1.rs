@@ -45,7 +45,7 @@ struct Read {
     is_complete: bool,
 }
 
-type Lines = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What a head says, wherever it lies in memory.
 #[derive(Debug, PartialEq)]
@@ -134,26 +134,39 @@ impl Read {
         input: &mut Vec<u8>,
         decoder: &mut BodyDecoder,
     ) -> Result<(), HeadError> {
-        loop {
-            match decoder.decode(input)? {
-                Decoded::NeedMore => {
-                    input.clear();
-                    return Ok(());
+        if let Some(trailers) = take_body(input, decoder, self.length, &mut self.body)? {
+            self.trailers = trailers;
+            self.is_complete = true;
+        }
+        Ok(())
+    }
+}
+
+/// Moves what is there of a body; its trailers, once it is whole.
+pub(crate) fn take_body(
+    input: &mut Vec<u8>,
+    decoder: &mut BodyDecoder,
+    length: BodyLength,
+    body: &mut Vec<u8>,
+) -> Result<Option<Lines>, HeadError> {
+    loop {
+        match decoder.decode(input)? {
+            Decoded::NeedMore => {
+                input.clear();
+                return Ok(None);
+            }
+            Decoded::Data { skip, len } => {
+                assert!(len > 0 && skip + len <= input.len());
+                body.extend(input.drain(..skip + len).skip(skip));
+            }
+            Decoded::End { skip, trailers } => {
+                input.drain(..skip);
+                let trailers = trailers.as_ref().map(lines).unwrap_or_default();
+                check_lines(&trailers);
+                if let BodyLength::Exact(length) = length {
+                    assert_eq!(length, body.len() as u64);
                 }
-                Decoded::Data { skip, len } => {
-                    assert!(len > 0 && skip + len <= input.len());
-                    self.body.extend(input.drain(..skip + len).skip(skip));
-                }
-                Decoded::End { skip, trailers } => {
-                    input.drain(..skip);
-                    self.trailers = trailers.as_ref().map(lines).unwrap_or_default();
-                    check_lines(&self.trailers);
-                    if let BodyLength::Exact(length) = self.length {
-                        assert_eq!(length, self.body.len() as u64);
-                    }
-                    self.is_complete = true;
-                    return Ok(());
-                }
+                return Ok(Some(trailers));
             }
         }
     }
@@ -187,7 +200,8 @@ fn check(text: &[u8], request: &ParsedRequest) {
     }
 }
 
-fn check_lines(lines: &Lines) {
+/// What holds of header lines and trailers, of whatever message.
+pub(crate) fn check_lines(lines: &Lines) {
     for (name, value) in lines {
         assert!(!name.is_empty() && name.iter().all(|byte| is_token_byte(*byte)));
         assert!(!name.iter().any(u8::is_ascii_uppercase));
@@ -207,6 +221,7 @@ fn check_again(request: &ParsedRequest, limits: RequestLimits) {
     assert_eq!(again, Ok((Head::of(&request.head), request.body)), "{}", text.escape_ascii());
 }
 
-fn lines(headers: &Headers) -> Lines {
+/// Headers, wherever they lie in memory.
+pub(crate) fn lines(headers: &Headers) -> Lines {
     headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }

@@ -77,6 +77,4 @@ macro_rules! targets {
     };
 }
 
-targets! {
-    path http1 http1_response http2 client_hello rbac bootstrap resources peer_metadata peer_exchange
-}
+targets! { path http1 http1_response http2 client_hello rbac bootstrap resources peer_metadata peer_exchange }

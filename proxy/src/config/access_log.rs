@@ -42,21 +42,6 @@ pub(super) fn logs(messages: Vec<Message>, at: &At<'_>, cx: &Cx<'_>) -> Translat
     Ok(Arc::new(AccessLog::new(logs)))
 }
 
-/// The logs of a listener, which are written of connections that no filter chain takes, and of no other. Istio asks for no more.
-pub(super) fn logs_of_listener(
-    messages: Vec<Message>,
-    at: &At<'_>,
-    cx: &Cx<'_>,
-) -> Translated<Arc<AccessLog>> {
-    for (index, message) in messages.iter().enumerate() {
-        if !message.filter.as_ref().is_some_and(filter::is_unmatched_only) {
-            let why = "only connections that no filter chain takes are logged";
-            cx.note_ignored(&at.index(index), why);
-        }
-    }
-    logs(messages, at, cx)
-}
-
 /// `None` if nothing of what it says can be written here.
 fn log(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated<Option<Log>> {
     fields!(cx, at, message => Message {

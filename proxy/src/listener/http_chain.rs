@@ -4,17 +4,21 @@
 //! successor for the chain, the request is served by that; if the chain is gone, the connection is told to leave.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use outrigger_policy::head::Protocol;
+use outrigger_policy::verdict::{CauseCode, ResponseFlag};
 use tokio::time::{Instant, Sleep};
 
+use super::connection::Connection;
 use super::drain::{DrainState, DrainTicket, Phase};
 use super::listener::{Direction, FilterChain, Listener, Terminal};
 use crate::clock;
 use crate::http::HttpConnectionManager;
+use crate::telemetry::StreamInfo;
 use crate::telemetry::metrics::{HttpStat, HttpStats};
 use crate::worker;
 
@@ -38,6 +42,10 @@ pub struct HttpChain {
     /// Nothing but a change of its listener makes it leave. (envoy: Listener.DrainType.MODIFY_ONLY)
     drains_on_changes_only: bool,
     traffic: Cell<(u64, u64)>,
+    /// What was spoken, once it is known.
+    protocol: Cell<Option<Protocol>>,
+    /// The client did not speak it well.
+    is_broken: Cell<bool>,
 }
 
 impl HttpChain {
@@ -65,6 +73,8 @@ impl HttpChain {
             is_overdue: Cell::new(false),
             drains_on_changes_only: listener.drains_on_changes_only,
             traffic: Cell::new((0, 0)),
+            protocol: Cell::new(None),
+            is_broken: Cell::new(false),
         })
     }
 
@@ -162,7 +172,26 @@ impl HttpChain {
     /// Counts the connection until the guard is dropped.
     #[must_use]
     pub fn count_connection(&self, protocol: Protocol) -> ConnectionGuard {
+        self.protocol.set(Some(protocol));
         ConnectionGuard::new(self.stats(), protocol, self.is_tls(), self.started)
+    }
+
+    /// Counts that the client has broken the protocol.
+    pub fn count_protocol_error(&self) {
+        self.is_broken.set(true);
+        self.stats().inc(HttpStat::downstream_cx_protocol_error);
+    }
+
+    /// What the connection was as a whole, now that it has ended.
+    #[must_use]
+    pub fn told(&self, connection: Rc<Connection>) -> StreamInfo {
+        let has_requests = connection.requests.get() > 0;
+        let mut info = StreamInfo::new(connection, self.protocol.get().filter(|_| has_requests));
+        (info.bytes_received, info.bytes_sent) = self.traffic.get();
+        if self.is_broken.get() {
+            info.fail(Some(ResponseFlag::DownstreamProtocolError), CauseCode::BadRequest);
+        }
+        info
     }
 
     fn is_tls(&self) -> bool {

@@ -87,7 +87,7 @@ pub struct Listener {
     pub continue_on_timeout: bool,
     /// Connections stay when the process drains. (envoy: DrainType.MODIFY_ONLY)
     pub drains_on_changes_only: bool,
-    /// Logs of connections that no chain took. (envoy: access_log)
+    /// What tells of every connection when it has ended. (envoy: access_log)
     pub access_log: Arc<AccessLog>,
     /// Connections at once; `None` for no limit.
     pub connection_limit: Option<Arc<Bulkhead>>,

@@ -1,6 +1,7 @@
 //! From a listening socket to a filter chain.
 
 mod accept;
+mod arrival;
 mod bind;
 mod connection;
 pub mod drain;

@@ -11,10 +11,12 @@ use rustls::{ClientConfig, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use super::certificate::{Certificate, TlsError};
+use super::info::settled;
 use super::verify::{NameCheck, Verifier};
 use super::{CommonSpec, InUse, PeerCertificate};
 use crate::net::{Io, Stream};
 use crate::telemetry::UpstreamTls;
+use crate::telemetry::metrics::Settled;
 
 /// Hosts whose sessions are kept for a quick second handshake.
 const SESSIONS: usize = 64;
@@ -147,7 +149,7 @@ impl ClientTls {
         &self.in_use
     }
 
-    /// Performs the handshake within `timeout`.
+    /// Performs the handshake within `timeout`. With the connection comes what logs tell of it, and what is counted.
     ///
     /// # Errors
     /// Whatever ends the handshake. A requested name that no server can have is `InvalidInput`.
@@ -158,7 +160,7 @@ impl ClientTls {
         spoken: Option<Spoken>,
         alpn: Option<&Alpn>,
         timeout: Duration,
-    ) -> io::Result<(Io, UpstreamTls)> {
+    ) -> io::Result<(Io, UpstreamTls, Settled)> {
         let (name, config) = match peer.requested {
             Some(name) => {
                 let name = server_name(name).ok_or_else(|| {
@@ -182,8 +184,9 @@ impl ClientTls {
         let tls = tokio::time::timeout(timeout, handshake)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let told = self.told(tls.get_ref().1);
-        Ok((Io::ClientTls(Box::new(tls)), told))
+        let session = tls.get_ref().1;
+        let (told, settled) = (self.told(session), settled(session));
+        Ok((Io::ClientTls(Box::new(tls)), told, settled))
     }
 
     /// What the handshake has told, for telemetry.

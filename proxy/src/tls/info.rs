@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use outrigger_policy::authz::PeerIdentity;
+use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
+use rustls::{CommonState, HandshakeKind};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::der::{serial_of, sha256};
 use super::names::{Names, rfc2253};
-use crate::telemetry::metrics::TlsParameter;
+use crate::telemetry::metrics::{Settled, TlsParameter};
 
 /// A handshake's outcome.
 #[derive(Debug, Default)]
@@ -19,8 +21,8 @@ pub struct TlsInfo {
     pub version: &'static str,
     /// The cipher suite's name as OpenSSL spells it.
     pub cipher: &'static str,
-    /// Version, cipher suite and key exchange group, as they are counted.
-    pub parameters: [Option<TlsParameter>; 3],
+    /// What is counted of it.
+    pub settled: Settled,
     /// The protocol that ALPN chose.
     pub alpn: Option<Box<str>>,
     /// URIs of our own certificate.
@@ -33,6 +35,21 @@ pub struct TlsInfo {
     pub local_subject: Arc<str>,
     /// The peer's certificate, verified.
     pub peer: Option<PeerCertificate>,
+}
+
+/// What the handshake of this session has settled.
+pub(super) fn settled(session: &CommonState) -> Settled {
+    let version = session.protocol_version();
+    let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+    let group = session.negotiated_key_exchange_group().map(SupportedKxGroup::name);
+    Settled {
+        parameters: [
+            version.map(|version| TlsParameter::Version(version.into())),
+            suite.map(|suite| TlsParameter::Cipher(suite.into())),
+            group.map(|group| TlsParameter::Group(group.into())),
+        ],
+        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+    }
 }
 
 /// Names of our own certificate.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::SupportedKxGroup;
 use rustls::server::Acceptor;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
@@ -11,12 +10,11 @@ use tokio::io::AsyncReadExt;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::certificate::TlsError;
-use super::info::PeerCertificate;
+use super::info::{PeerCertificate, settled};
 use super::parameters::name_of;
 use super::verify::Verifier;
 use super::{CommonSpec, InUse, TlsInfo, choice, tickets};
 use crate::net::{Io, Stream};
-use crate::telemetry::metrics::TlsParameter;
 
 /// The type of the first record. (RFC 8446 §5.1)
 const HANDSHAKE_RECORD: u8 = 22;
@@ -152,16 +150,11 @@ impl ServerTls {
             _ => "TLSv1.3",
         };
         let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
-        let group = session.negotiated_key_exchange_group().map(SupportedKxGroup::name);
         let local = certificate.local.clone();
         let info = TlsInfo {
             version,
             cipher: suite.map_or("", name_of),
-            parameters: [
-                session.protocol_version().map(|version| TlsParameter::Version(version.into())),
-                suite.map(|suite| TlsParameter::Cipher(suite.into())),
-                group.map(|group| TlsParameter::Group(group.into())),
-            ],
+            settled: settled(session),
             alpn: session.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into()),
             local_uris: local.uris,
             local_dns: local.dns,

@@ -78,8 +78,8 @@ pub async fn connect(
             let left = deadline.saturating_duration_since(Instant::now());
             let peer = PeerName { requested, hostname: &host.hostname };
             match tls.connect(socket, peer, spoken, alpn, left).await {
-                Ok((io, told)) => {
-                    cluster.counters.tls().inc(TlsStat::handshake);
+                Ok((io, told, settled)) => {
+                    cluster.counters.tls().shaken(&settled);
                     (io, Some(Rc::new(told)))
                 }
                 Err(error) => return Err(tls_failure(cluster, host, &error)),

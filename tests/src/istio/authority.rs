@@ -75,6 +75,9 @@ pub struct Outside {
     authority: Authority,
 }
 
+/// The account whose identity `member.crt` has: a client outside of every pod that the mesh believes all the same.
+const MEMBER: &str = "spiffe://cluster.local/ns/default/sa/sleep";
+
 const OUTSIDE: [&str; 6] = [
     "shop.example.com",
     "mtls.example.com",
@@ -85,9 +88,11 @@ const OUTSIDE: [&str; 6] = [
 ];
 
 impl Outside {
+    /// With a certificate of the mesh among them, for a client that has one without a proxy.
+    ///
     /// # Errors
     /// When they cannot be made or written.
-    pub fn new(dir: PathBuf) -> Result<Self> {
+    pub fn new(dir: PathBuf, mesh: &Authority) -> Result<Self> {
         fs::create_dir_all(&dir)?;
         let authority = Authority::new("Outside CA")?;
         fs::write(dir.join("ca.crt"), &authority.root)?;
@@ -100,6 +105,9 @@ impl Outside {
         let (certificate, key) = Authority::new("Nobody")?.sign(&["client.example.com"])?;
         fs::write(dir.join("stranger.crt"), certificate)?;
         fs::write(dir.join("stranger.key"), key)?;
+        let (certificate, key) = mesh.sign(&[MEMBER])?;
+        fs::write(dir.join("member.crt"), certificate)?;
+        fs::write(dir.join("member.key"), key)?;
         Ok(Self { dir, authority })
     }
 

@@ -58,7 +58,7 @@ impl Mesh {
         fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
         let authority = Authority::new("Root CA")?;
         authority.write(&dir.join("ca"))?;
-        let outside = Outside::new(dir.join("outside"))?;
+        let outside = Outside::new(dir.join("outside"), &authority)?;
         let kubernetes = dir.join("kubernetes");
         fs::create_dir_all(&kubernetes)?;
         fs::write(

@@ -37,18 +37,6 @@ pub(super) fn is_expression(message: &AccessLogFilter) -> bool {
     }
 }
 
-/// True for a filter that nothing passes but connections without a filter chain, which alone have this flag among connections.
-pub(super) fn is_unmatched_only(message: &AccessLogFilter) -> bool {
-    match &message.filter_specifier {
-        Some(FilterSpecifier::AndFilter(all)) => all.filters.iter().any(is_unmatched_only),
-        Some(FilterSpecifier::ResponseFlagFilter(of)) => {
-            let flag = ResponseFlag::NoRouteFound.short();
-            !of.flags.is_empty() && of.flags.iter().all(|asked| asked == flag)
-        }
-        _ => false,
-    }
-}
-
 const EXPRESSION: &str = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
 /// The filter of a log, or one within another: as deep as messages can be.

@@ -294,29 +294,3 @@ fn what_has_no_effect_is_noted() {
         [format!("{at}.content_type"), format!("{at}.json_format_options.sort_properties")]
     );
 }
-
-#[test]
-fn a_listener_logs_only_what_no_chain_takes_and_says_so() {
-    let noted = |filter: &str| {
-        let log = format!("{}, {filter}}}", file("path: /dev/null").strip_suffix('}').unwrap());
-        let message: TcpProxy = Document::yaml("snippet", format!("access_log: [{log}]"))
-            .and_then(|document| document.read(&POOL, Unknown::Refuse))
-            .unwrap();
-        let registry = Registry::new(StatsSpec::default(), 1).unwrap();
-        let cx = Cx::new(&registry);
-        logs_of_listener(message.access_log, &At::root("access_log"), &cx).unwrap();
-        cx.take_ignored().into_iter().map(|ignored| ignored.path).collect::<Vec<_>>()
-    };
-    let unmatched = "response_flag_filter: {flags: [NR]}";
-    let always =
-        "status_code_filter: {comparison: {op: GE, value: {default_value: 0, runtime_key: x}}}";
-    let nothing: [&str; 0] = [];
-    assert_eq!(noted(""), ["access_log[0]"]);
-    assert_eq!(noted(&format!("filter: {{{unmatched}}}")), nothing);
-    assert_eq!(noted("filter: {response_flag_filter: {}}"), ["access_log[0]"]);
-    assert_eq!(noted("filter: {response_flag_filter: {flags: [NR, UF]}}"), ["access_log[0]"]);
-    let both =
-        |kind: &str| format!("filter: {{{kind}: {{filters: [{{{unmatched}}}, {{{always}}}]}}}}");
-    assert_eq!(noted(&both("and_filter")), nothing);
-    assert_eq!(noted(&both("or_filter")), ["access_log[0]"]);
-}

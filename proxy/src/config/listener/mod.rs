@@ -154,7 +154,7 @@ pub(super) fn listener(message: Message, at: &At<'_>, cx: &Cx<'_>) -> Translated
             &at.field("listener_filters_timeout"),
         )?,
         continue_on_timeout: continue_on_listener_filters_timeout,
-        access_log: access_log::logs_of_listener(access_log, &at.field("access_log"), cx)?,
+        access_log: access_log::logs(access_log, &at.field("access_log"), cx)?,
         drains_on_changes_only: drain_type == DrainType::ModifyOnly,
         connection_limit: connection_limit(&name, cx),
         ignores_global_limit: ignore_global_conn_limit,

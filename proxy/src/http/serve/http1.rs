@@ -46,10 +46,10 @@ enum Fate {
 }
 
 /// The connection's side of the server.
-struct Server {
+struct Server<'a> {
     codec: Rc<ServerConnection>,
     connection: Rc<Connection>,
-    chain: HttpChain,
+    chain: &'a HttpChain,
     progress: Rc<Progress>,
     stack: Stack,
     /// Bytes that were taken before the current request.
@@ -57,7 +57,7 @@ struct Server {
 }
 
 /// Serves until the connection ends.
-pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
+pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: &HttpChain) {
     let counted = chain.count_connection(Protocol::Http11);
     let codec = Rc::new(ServerConnection::new(io, seen));
     let mut server = Server {
@@ -81,7 +81,7 @@ pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, cha
     server.count_traffic();
 }
 
-impl Server {
+impl Server<'_> {
     fn count_traffic(&self) {
         let (received, sent) = self.codec.traffic();
         self.chain.count_traffic(received, sent);
@@ -126,8 +126,8 @@ impl Server {
                     Ok(Some(request)) => Arrival::Request(request),
                     Ok(None) => Arrival::Left,
                     Err(ReadError::Head(error)) => {
+                        self.chain.count_protocol_error();
                         let stats = self.chain.stats();
-                        stats.inc(HttpStat::downstream_cx_protocol_error);
                         stats.inc(HttpStat::downstream_rq_rx_reset);
                         stats.inc(HttpStat::downstream_rq_response_before_rq_complete);
                         Arrival::Refused(head_error_reply(error))

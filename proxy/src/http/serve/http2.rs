@@ -37,19 +37,19 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until the connection ends.
-pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: HttpChain) {
+pub(super) async fn serve(io: Io, seen: Vec<u8>, connection: Rc<Connection>, chain: &HttpChain) {
     let guard = chain.count_connection(Protocol::Http2);
     let traffic = Rc::new(Traffic::default());
     traffic.add_received(seen.len());
-    let codec = Codec::new(Role::Server, config(&chain, connection.tls.is_some()));
+    let codec = Codec::new(Role::Server, config(chain, connection.tls.is_some()));
     codec.receive(&seen);
     drop(seen);
     let mut driver = Driver::new(io, codec.clone(), traffic.clone());
     let mut server =
-        Server { codec, deadlines: Deadlines::new(&chain), connection, chain, is_leaving: false };
+        Server { codec, deadlines: Deadlines::new(chain), connection, chain, is_leaving: false };
     let over = poll_fn(|cx| server.poll(cx, &mut driver, &traffic)).await;
     match over {
-        Over::Error(_) => server.chain.stats().inc(HttpStat::downstream_cx_protocol_error),
+        Over::Error(_) => server.chain.count_protocol_error(),
         Over::PrematureResets => {
             server.chain.stats().inc(HttpStat::downstream_rq_too_many_premature_resets);
         }
@@ -74,15 +74,15 @@ fn config(chain: &HttpChain, is_tls: bool) -> Config {
     }
 }
 
-struct Server {
+struct Server<'a> {
     codec: Rc<Codec>,
     connection: Rc<Connection>,
-    chain: HttpChain,
+    chain: &'a HttpChain,
     deadlines: Deadlines,
     is_leaving: bool,
 }
 
-impl Server {
+impl Server<'_> {
     fn count_traffic(&self, traffic: &Traffic) {
         let (received, sent) = traffic.total();
         self.chain.count_traffic(received, sent);

@@ -20,11 +20,10 @@ use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::listener::{Connection, HttpChain};
 use crate::net::{Io, Sniffed};
-use crate::telemetry::metrics::HttpStat;
 use crate::telemetry::{self, StreamInfo};
 
 /// Serves HTTP on a connection until it ends.
-pub async fn serve(mut io: Io, connection: Rc<Connection>, chain: HttpChain) {
+pub async fn serve(mut io: Io, connection: Rc<Connection>, chain: &HttpChain) {
     let manager = chain.manager();
     let codec = match (manager.codec, connection.tls.as_ref().and_then(|tls| tls.alpn.as_deref())) {
         (Codec::Http1, _) => Codec::Http1,
@@ -38,7 +37,7 @@ pub async fn serve(mut io: Io, connection: Rc<Connection>, chain: HttpChain) {
             match Sniffed::read(&mut io, manager.timeouts.connection_idle).await {
                 // Whoever does not speak HTTP/2 is told nothing in it.
                 Some(Sniffed { is_http2: false, .. }) if codec == Codec::Http2 => {
-                    chain.stats().inc(HttpStat::downstream_cx_protocol_error);
+                    chain.count_protocol_error();
                     return;
                 }
                 Some(Sniffed { seen, is_http2 }) => (seen, is_http2),

@@ -59,8 +59,12 @@ pub enum Target {
     Weighted(Split<Arc<str>>),
 }
 
-/// Relays a connection until both sides are done.
-pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<TcpProxy>) {
+/// Relays a connection until both sides are done. Returns what became of it.
+pub async fn serve(
+    mut downstream: Io,
+    connection: Rc<Connection>,
+    proxy: Arc<TcpProxy>,
+) -> StreamInfo {
     let stats = &proxy.stats;
     stats.inc(TcpStat::downstream_cx_total);
     let mut info = StreamInfo::new(connection, None);
@@ -69,10 +73,11 @@ pub async fn serve(mut downstream: Io, connection: Rc<Connection>, proxy: Arc<Tc
     stats.add(TcpStat::downstream_cx_rx_bytes_total, info.bytes_received);
     stats.add(TcpStat::downstream_cx_tx_bytes_total, info.bytes_sent);
     tell(&proxy, &mut info, &mut reports);
+    info
 }
 
 /// Tells of a connection that a filter before this one denied: where it was going, and why it did not get there.
-pub fn denied(connection: Rc<Connection>, proxy: &TcpProxy, details: String) {
+pub fn denied(connection: Rc<Connection>, proxy: &TcpProxy, details: String) -> StreamInfo {
     proxy.stats.inc(TcpStat::downstream_cx_total);
     let mut info = StreamInfo::new(connection, None);
     info.termination_details = details.into();
@@ -80,6 +85,7 @@ pub fn denied(connection: Rc<Connection>, proxy: &TcpProxy, details: String) {
     info.upstream.borrow_mut().cluster = worker::snapshot(|snapshot| snapshot.cluster(&name));
     info.cluster_name = Some(name);
     tell(proxy, &mut info, &mut TcpReports::new(&proxy.istio_stats));
+    info
 }
 
 /// Reports and logs a connection that is over.

@@ -24,7 +24,7 @@ async fn shake(server: &ServerTls, client: &ClientTls, peer: PeerName<'_>) -> Ha
         server.accept(Stream::from(ours)),
         client.connect(Stream::from(theirs), peer, None, None, Duration::from_secs(5)),
     );
-    Handshake { server, client: client.map(|(io, _)| io) }
+    Handshake { server, client: client.map(|(io, ..)| io) }
 }
 
 impl Handshake {

@@ -16,13 +16,15 @@ fn server(own: &Issued, lifetime: Option<Duration>, version: Version) -> ServerT
 /// Whether the handshake was full, seen from the client, who then reads until it has the server's tickets.
 async fn is_resumed(server: &ServerTls, client: &ClientTls) -> bool {
     let handshake = shake(server, client, PeerName::default()).await;
-    let (mut ours, _) = handshake.server.unwrap();
+    let (mut ours, info) = handshake.server.unwrap();
     let mut theirs = handshake.client.unwrap();
     ours.write_all(b"x").await.unwrap();
     ours.flush().await.unwrap();
     theirs.read_exact(&mut [0]).await.unwrap();
     let Io::ClientTls(tls) = theirs else { panic!("a client's end is {theirs:?}") };
-    tls.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+    let resumed = tls.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    assert_eq!(info.settled.resumed, resumed, "as it is counted");
+    resumed
 }
 
 #[tokio::test]

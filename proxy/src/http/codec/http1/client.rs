@@ -155,6 +155,12 @@ impl ClientStream {
                     self.connection.wire.consume(length);
                     self.scan = HeadScan::default();
                     return Poll::Ready(match parsed {
+                        Ok(response)
+                            if response.head.status == 101 && self.upload != Upload::Held =>
+                        {
+                            // Nobody has asked for another protocol.
+                            Err(self.refuse_head(HeadError::Upgrade))
+                        }
                         Ok(response) => Ok(self.accept_head(response)),
                         Err(error) => Err(self.refuse_head(error)),
                     });
@@ -309,18 +315,20 @@ impl ClientStream {
     }
 
     fn accept_head(&mut self, response: ParsedResponse) -> ResponseHead {
-        let is_switch = response.head.status == 101;
-        if matches!(response.head.status, 100..=199) && !is_switch {
-            return response.head;
-        }
-        self.has_head = true;
-        if is_switch && self.upload == Upload::Held {
-            self.upload = Upload::Sending;
-            self.decoder = BodyDecoder::new(BodyLength::UntilClose);
-            self.keep_alive = false;
-        } else {
-            self.decoder = BodyDecoder::new(response.body);
-            self.keep_alive = response.keep_alive && self.upload != Upload::Held && !is_switch;
+        match response.head.status {
+            // To an upgrade: no other gets here.
+            101 => {
+                self.has_head = true;
+                self.upload = Upload::Sending;
+                self.decoder = BodyDecoder::new(BodyLength::UntilClose);
+                self.keep_alive = false;
+            }
+            100..=199 => {}
+            _ => {
+                self.has_head = true;
+                self.decoder = BodyDecoder::new(response.body);
+                self.keep_alive = response.keep_alive && self.upload != Upload::Held;
+            }
         }
         response.head
     }

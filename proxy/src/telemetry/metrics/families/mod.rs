@@ -75,8 +75,8 @@ pub use self::telemetry::{
     OpenTelemetryStats, ZipkinStat, ZipkinStats,
 };
 pub use self::tls::{
-    CertificateStat, CertificateStats, TlsFactoryStat, TlsFactoryStats, TlsParameter, TlsStat,
-    TlsStats,
+    CertificateStat, CertificateStats, Settled, TlsFactoryStat, TlsFactoryStats, TlsParameter,
+    TlsStat, TlsStats,
 };
 pub use self::upstream::{
     CodeStat, CodeStats, HealthCheckStat, HealthCheckStats, HostStat, HostStats, MaglevStat,

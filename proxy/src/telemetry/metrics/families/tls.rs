@@ -70,11 +70,26 @@ pub enum TlsParameter {
     Version(u16),
 }
 
+/// What a handshake has settled, as it is counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settled {
+    /// Version, cipher suite and key exchange group.
+    pub parameters: [Option<TlsParameter>; 3],
+    /// It went on with a session of before.
+    pub resumed: bool,
+}
+
 impl TlsStats {
-    /// Counts what a handshake has settled; nothing for a code point that rustls does not negotiate.
-    pub fn negotiated(&self, parameter: TlsParameter) {
-        if let Some((_, counter)) = PARAMETERS.iter().find(|(known, _)| *known == parameter) {
-            self.inc(*counter);
+    /// Counts a handshake and what it has settled. A code point that rustls does not negotiate has no counter.
+    pub fn shaken(&self, settled: &Settled) {
+        self.inc(TlsStat::handshake);
+        if settled.resumed {
+            self.inc(TlsStat::session_reused);
+        }
+        for parameter in settled.parameters.into_iter().flatten() {
+            if let Some((_, counter)) = PARAMETERS.iter().find(|(known, _)| *known == parameter) {
+                self.inc(*counter);
+            }
         }
     }
 }

@@ -332,7 +332,7 @@ impl Inner {
                 if has_body && is_end && length.is_some_and(|length| length > 0) {
                     return self.malformed(key);
                 }
-                stream.expected = if has_body { length } else { None };
+                stream.expected = if has_body { length } else { Some(0) };
                 stream.has_head = true;
                 stream.remote_ended = is_end;
                 stream.heads.push(head);

@@ -326,8 +326,31 @@ fn responses_come_with_their_interim_ones() {
 }
 
 #[test]
+fn a_status_without_a_body_has_none() {
+    // 204, 304, 304 with a length
+    for block in [&[0x89][..], &[0x8b], &[0x8b, 0x0f, 13, 1, b'3']] {
+        let mut pair = Pair::new(Role::Client);
+        let handle = pair.open(true);
+        pair.say(kind::HEADERS, flag::END_HEADERS, 1, block);
+        assert!(matches!(handle.poll_head(&cx()), Poll::Ready(Ok(_))), "{block:?}");
+        assert!(pair.resets().is_empty(), "{block:?}");
+        pair.say(kind::DATA, 0, 1, b"abc");
+        assert_eq!(pair.resets(), [(1, Reason::PROTOCOL_ERROR)], "{block:?}");
+    }
+    // A length of nothing is no length.
+    let pair = Pair::new(Role::Client);
+    let handle = pair.open(true);
+    let flags = flag::END_HEADERS | flag::END_STREAM;
+    pair.say(kind::HEADERS, flags, 1, &[0x89, 0x0f, 13, 1, b'0']);
+    assert!(matches!(handle.poll_head(&cx()), Poll::Ready(Ok(head)) if head.headers.is_empty()));
+}
+
+#[test]
 fn responses_that_are_none_are_reset() {
-    let cases: [(&[u8], u8); 6] = [
+    let cases: [(&[u8], u8); 8] = [
+        // A length of a status that has no body: 204, 103.
+        (&[0x89, 0x0f, 13, 1, b'3'], flag::END_STREAM),
+        (&[8, 3, b'1', b'0', b'3', 0x0f, 13, 1, b'3'], 0),
         (&[0, 1, b'a', 0], 0),
         (&[8, 3, b'0', b'9', b'9'], 0),
         (&[8, 2, b'2', b'0'], 0),
