@@ -100,7 +100,9 @@ fn serve(options: Options, unknown: &[String]) -> Result<(), AppError> {
     for field in &loaded.unknown {
         tracing::warn!("unknown field in the bootstrap: {field}");
     }
-    loaded.store.count_unknown_static(loaded.unknown.len());
+    if !loaded.unknown.is_empty() {
+        loaded.store.count_unknown_static();
+    }
     for ignored in &loaded.ignored {
         tracing::info!("{} has no effect: {}", ignored.path, ignored.reason);
     }

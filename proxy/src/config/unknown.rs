@@ -62,9 +62,10 @@ impl UnknownFields {
 }
 
 impl Store {
-    /// Counts fields of the bootstrap that are not known, and were allowed. (envoy: `--allow-unknown-static-fields`)
-    pub fn count_unknown_static(&self, count: usize) {
-        self.unknown.stats.add(ServerStat::static_unknown_fields, count as u64);
+    /// The bootstrap has fields that are not known, and were allowed. It counts as one message, whatever it holds. (envoy:
+    /// `--allow-unknown-static-fields`)
+    pub fn count_unknown_static(&self) {
+        self.unknown.stats.add(ServerStat::static_unknown_fields, 1);
     }
 
     /// Resources with unknown fields: type, name, how many, and where the first of them are.
