@@ -1,18 +1,18 @@
 //! A control plane that is newer than the proxy: fields that the proxy does not know are accepted, counted once for each change, logged with the resource
-//! that has them, and shown in `/config_dump`. A bootstrap that is newer is refused, unless a flag says otherwise.
+//! that has them, and shown in `/config_dump`. Likewise a bootstrap that is newer, where a flag allows it.
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use outrigger_tests::binary;
-    use outrigger_tests::control::resources::{address, cluster, endpoints, listener, routes};
+    use outrigger_tests::control::resources::{cluster, endpoints, listener, routes};
     use outrigger_tests::control::{Form, World};
     use outrigger_tests::load::Backend;
     use outrigger_tests::ports::free_port;
-    use outrigger_tests::proxy::{Ended, Proxy};
+    use outrigger_tests::proxy::Proxy;
     use outrigger_tests::scratch::Scratch;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     /// Field 9999 = 1.
     const UNKNOWN: [u8; 4] = [0xf8, 0xf0, 0x04, 1];
@@ -81,35 +81,57 @@ mod tests {
             assert_eq!(world.get("/").await.map(|(status, _)| status), Some(200), "{form:?}");
         }
     }
-    #[tokio::test]
-    async fn unknown_fields_of_a_bootstrap_are_refused_or_counted() {
-        let (scratch, port) = (Scratch::new().unwrap(), free_port().unwrap());
-        let bootstrap = json!({
-            "admin": { "address": address(port) },
-            "static_resources": { "clusters": [{
-                "name": "a", "type": "STATIC", "no_such_field": 1,
-                "load_assignment": { "cluster_name": "a", "nor_this": {} },
-            }] },
-        });
-        let binary = binary::built().unwrap();
-        let start = async |flags: &[&str]| {
-            Proxy::start_with(&binary, &bootstrap, scratch.path(), port, flags).await
-        };
-        let refused = start(&[]).await.unwrap_err();
-        assert!(refused.downcast_ref::<Ended>().is_some_and(Ended::in_order), "{refused:#}");
-        let told = "static_resources.clusters[0].no_such_field: no such field";
-        assert!(refused.to_string().contains(told), "{refused:#}");
 
-        let proxy = start(&["--allow-unknown-static-fields"]).await.unwrap();
-        let counter = "server.static_unknown_fields".to_owned();
-        // As Envoy counts: the bootstrap is one message, however many of its fields are unknown.
-        assert_eq!(proxy.admin.stats(std::slice::from_ref(&counter)).await.unwrap()[&counter], 1);
-        let log = proxy.last_output(100);
-        for path in ["clusters[0].no_such_field", "clusters[0].load_assignment.nor_this"] {
-            assert!(
-                log.contains(&format!("unknown field in the bootstrap: static_resources.{path}")),
-                "{log}"
-            );
+    /// A bootstrap with `fields` at its top and in two of its clusters, one of them in a typed message.
+    fn bootstrap(admin: u16, fields: &Value) -> Value {
+        let mut one = json!({ "name": "one", "type": "STATIC", "connect_timeout": "1s" });
+        let mut two = one.clone();
+        two["name"] = json!("two");
+        let http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        two["typed_extension_protocol_options"] = json!({ http: {
+            "@type": format!("type.googleapis.com/{http}"),
+            "explicit_http_config": { "http2_protocol_options": fields },
+        } });
+        let mut whole = fields.clone();
+        one.as_object_mut().unwrap().append(fields.clone().as_object_mut().unwrap());
+        whole["admin"] = json!({ "address": { "socket_address": { "address": "127.0.0.1", "port_value": admin } } });
+        whole["static_resources"] = json!({ "clusters": [one, two] });
+        whole
+    }
+
+    /// The number is Envoy's: a bootstrap is one message, however many of its fields are unknown.
+    #[tokio::test]
+    async fn unknown_fields_of_the_bootstrap_are_allowed_by_a_flag_counted_and_told() {
+        let binary = binary::built().unwrap();
+        let unknown = json!({ "no_such_field": { "a": 1 } });
+        let places = [
+            "no_such_field",
+            "static_resources.clusters[0].no_such_field",
+            "http2_protocol_options.no_such_field",
+        ];
+        for (fields, count) in [(json!({}), 0), (unknown.clone(), 1)] {
+            for flag in ["--allow-unknown-static-fields", "--allow-unknown-fields"] {
+                let (scratch, port) = (Scratch::new().unwrap(), free_port().unwrap());
+                let (config, flags) = (bootstrap(port, &fields), [flag]);
+                let started = Proxy::start_with(&binary, &config, scratch.path(), port, &flags);
+                let proxy = started.await.unwrap();
+                let names = ["server.static_unknown_fields", "server.dynamic_unknown_fields"];
+                let stats = proxy.admin.stats(&names.map(str::to_owned)).await.unwrap();
+                assert_eq!(names.map(|name| stats.get(name).copied()), [Some(count), Some(0)]);
+                let log = proxy.last_output(100);
+                let told =
+                    log.lines().filter(|line| line.contains("unknown field in the bootstrap"));
+                let told: Vec<_> = told.collect();
+                assert_eq!(told.len(), if count == 0 { 0 } else { places.len() }, "{log}");
+                for place in places.iter().filter(|_| count > 0) {
+                    assert!(told.iter().any(|line| line.ends_with(place)), "{place}: {log}");
+                }
+            }
         }
+
+        let (scratch, port) = (Scratch::new().unwrap(), free_port().unwrap());
+        let config = bootstrap(port, &unknown);
+        let refused = Proxy::start(&binary, &config, scratch.path(), port).await.unwrap_err();
+        assert!(refused.to_string().contains("no_such_field"), "{refused}");
     }
 }
