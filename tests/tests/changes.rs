@@ -133,6 +133,12 @@ mod tests {
                 assert_eq!(world.stat(name).await.unwrap(), Some(0), "{name}");
             }
             assert!(world.stat("sds.default.update_success").await.unwrap() > Some(3));
+            // What handshakes have settled is counted on both sides; clients go no further than TLS 1.2 unless they are told to.
+            for owner in ["cluster.two".to_owned(), format!("listener.127.0.0.1_{inner}")] {
+                let handshakes = world.stat(&format!("{owner}.ssl.handshake")).await.unwrap();
+                let versions = world.stat(&format!("{owner}.ssl.versions.TLSv1.2")).await.unwrap();
+                assert!(handshakes > Some(0) && versions == handshakes, "{owner}: {versions:?}");
+            }
             // Nobody was told to leave: the clients have the connections that they began with.
             let connections = format!("listener.127.0.0.1_{port}.downstream_cx_total");
             assert_eq!(world.stat(&connections).await.unwrap(), Some(24), "{form:?}");
