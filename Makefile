@@ -54,6 +54,7 @@ fuzz-smoke:
 # The CPU time of Envoy and of Outrigger for the same work, as a ratio, into the table of README.md. The machine should do nothing else for the ten minutes.
 # PEERS passes flags, as in `make bench-peers PEERS="--rows sidecar-in --rounds 9"`.
 bench-peers:
+	tests/setup bench
 	cargo build --profile bench -p outrigger -p outrigger-benches --bin outrigger --bin bench-peers
 	cargo run --quiet --profile bench -p outrigger-benches --bin bench-peers -- --markdown README.md $(PEERS)
 
