@@ -128,16 +128,27 @@ fn origin(flags: &Flags) -> Origin {
     let model = cores.lines().find_map(|line| line.strip_prefix("model name"));
     let core =
         model.and_then(|rest| rest.split_once(':')).map_or("unknown", |(_, name)| name.trim());
-    let arguments = env::args().skip(1);
     Origin {
         date: httpdate::fmt_http_date(SystemTime::now()),
         core: core.to_owned(),
-        command: ["bench-peers".to_owned()]
-            .into_iter()
-            .chain(arguments)
-            .collect::<Vec<_>>()
-            .join(" "),
+        command: command(flags),
         rounds: flags.rounds,
         seconds: flags.seconds,
     }
+}
+
+/// What makes this table again; where it was written to does not matter.
+fn command(flags: &Flags) -> String {
+    let mut command = "bench-peers".to_owned();
+    if !flags.rows.is_empty() {
+        command += &format!(" --rows {}", flags.rows.join(","));
+    }
+    command += &format!(" --rounds {} --seconds {}", flags.rounds, flags.seconds);
+    if flags.left != "envoy" {
+        command += &format!(" --left {}", flags.left);
+    }
+    if let Some(right) = &flags.right {
+        command += &format!(" --right {right}");
+    }
+    command
 }
