@@ -20,6 +20,18 @@ impl ResponseHead {
         Self { status, headers: Headers::new() }
     }
 
+    /// Whether the status lets a body follow. (RFC 9110 §6.4.1)
+    #[must_use]
+    pub const fn may_have_body(&self) -> bool {
+        !matches!(self.status, 100..=199 | 204 | 304)
+    }
+
+    /// Whether the status lets it say a length. A 304 says that of the body that it does not have. (RFC 9110 §8.6, RFC 9112 §6.1)
+    #[must_use]
+    pub const fn may_have_length(&self) -> bool {
+        !matches!(self.status, 100..=199 | 204)
+    }
+
     /// True if `content-type` says gRPC.
     #[must_use]
     pub fn is_grpc(&self) -> bool {

@@ -252,7 +252,7 @@ impl Server<'_> {
             exchange.closes_connection = true;
             exchange.manager.stats.inc(HttpStat::downstream_cx_drain_close);
         }
-        if !is_switch && !may_have_body(exchange.response.status) {
+        if !is_switch && !exchange.response.may_have_body() {
             drop_body(&mut exchange);
         }
         let length = response_length(&exchange, is_old);
@@ -293,7 +293,9 @@ impl Server<'_> {
             add("connection", b"keep-alive");
         }
         let status = exchange.response.status;
-        if may_have_body(status) && !exchange.response.headers.contains(Id::CONTENT_LENGTH) {
+        if exchange.response.may_have_body()
+            && !exchange.response.headers.contains(Id::CONTENT_LENGTH)
+        {
             match length {
                 BodyLength::Chunked => add("transfer-encoding", b"chunked"),
                 // What a GET would be answered with, if nobody knows how long that is.
@@ -462,7 +464,7 @@ fn response_length(exchange: &Exchange, is_old: bool) -> BodyLength {
     if head.status == 101 {
         return BodyLength::UntilClose;
     }
-    if exchange.request.is_head() || !may_have_body(head.status) {
+    if exchange.request.is_head() || !head.may_have_body() {
         return BodyLength::Exact(0);
     }
     match content_length(&head.headers) {
@@ -475,10 +477,6 @@ fn response_length(exchange: &Exchange, is_old: bool) -> BodyLength {
 
 fn content_length(headers: &Headers) -> Option<u64> {
     std::str::from_utf8(headers.get(Id::CONTENT_LENGTH)?).ok()?.parse().ok()
-}
-
-const fn may_have_body(status: u16) -> bool {
-    !matches!(status, 100..=199 | 204 | 304)
 }
 
 /// More than the response promised: the rest would be read as the next response.

@@ -62,15 +62,14 @@ pub fn parse_response(
     let keep_alive = keeps_alive(&head.headers, version == 0);
     // What declares two lengths is refused where no body follows, too: whoever reads it behind us may expect one.
     let declared = declared_length(&head.headers)?;
-    let body = match status {
-        100..=199 | 204 => {
-            forbid_length(declared)?;
-            head.headers.remove(Id::CONTENT_LENGTH);
-            BodyLength::Exact(0)
-        }
-        304 => BodyLength::Exact(0),
-        _ if is_head_request => BodyLength::Exact(0),
-        _ => declared.unwrap_or(BodyLength::UntilClose),
+    if !head.may_have_length() {
+        forbid_length(declared)?;
+        head.headers.remove(Id::CONTENT_LENGTH);
+    }
+    let body = if is_head_request || !head.may_have_body() {
+        BodyLength::Exact(0)
+    } else {
+        declared.unwrap_or(BodyLength::UntilClose)
     };
     Ok(ParsedResponse { head, body, keep_alive: keep_alive && body != BodyLength::UntilClose })
 }

@@ -317,16 +317,17 @@ impl ResponseFields {
             // RFC 9113 §8.6: there is no 101.
             (None, None | Some(101)) => Err(Refusal::Malformed),
             (None, Some(status)) => {
-                let Lines { mut headers, mut length, .. } = self.lines;
-                // A status that has no body has no length either. (RFC 9110 §8.6)
-                if matches!(status, 100..=199 | 204) && length.is_some() {
-                    if length != Some(0) {
+                let Lines { headers, mut length, .. } = self.lines;
+                let mut head = ResponseHead { status, headers };
+                if !head.may_have_length()
+                    && let Some(length) = length.take()
+                {
+                    if length > 0 {
                         return Err(Refusal::Malformed);
                     }
-                    headers.remove(Id::CONTENT_LENGTH);
-                    length = None;
+                    head.headers.remove(Id::CONTENT_LENGTH);
                 }
-                Ok((ResponseHead { status, headers }, length))
+                Ok((head, length))
             }
         }
     }

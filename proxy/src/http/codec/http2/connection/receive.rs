@@ -328,11 +328,12 @@ impl Inner {
                 stream.heads.push(head);
             }
             Ok((head, length)) => {
-                let has_body = !stream.is_head_request && !matches!(head.status, 204 | 304);
-                if has_body && is_end && length.is_some_and(|length| length > 0) {
+                let has_body = !stream.is_head_request && head.may_have_body();
+                let expected = if has_body { length } else { Some(0) };
+                if is_end && expected.is_some_and(|length| length > 0) {
                     return self.malformed(key);
                 }
-                stream.expected = if has_body { length } else { Some(0) };
+                stream.expected = expected;
                 stream.has_head = true;
                 stream.remote_ended = is_end;
                 stream.heads.push(head);
