@@ -155,13 +155,7 @@ impl ClientStream {
                     self.connection.wire.consume(length);
                     self.scan = HeadScan::default();
                     return Poll::Ready(match parsed {
-                        Ok(response)
-                            if response.head.status == 101 && self.upload != Upload::Held =>
-                        {
-                            // Nobody has asked for another protocol.
-                            Err(self.refuse_head(HeadError::Upgrade))
-                        }
-                        Ok(response) => Ok(self.accept_head(response)),
+                        Ok(response) => self.accept_head(response),
                         Err(error) => Err(self.refuse_head(error)),
                     });
                 }
@@ -314,15 +308,16 @@ impl ClientStream {
         (self.connection, is_clean)
     }
 
-    fn accept_head(&mut self, response: ParsedResponse) -> ResponseHead {
+    fn accept_head(&mut self, response: ParsedResponse) -> Result<ResponseHead, Failure> {
         match response.head.status {
-            // To an upgrade: no other gets here.
-            101 => {
+            101 if self.upload == Upload::Held => {
                 self.has_head = true;
                 self.upload = Upload::Sending;
                 self.decoder = BodyDecoder::new(BodyLength::UntilClose);
                 self.keep_alive = false;
             }
+            // Nobody has asked for another protocol.
+            101 => return Err(self.refuse_head(HeadError::Upgrade)),
             100..=199 => {}
             _ => {
                 self.has_head = true;
@@ -330,7 +325,7 @@ impl ClientStream {
                 self.keep_alive = response.keep_alive && self.upload != Upload::Held;
             }
         }
-        response.head
+        Ok(response.head)
     }
 
     fn refuse_head(&mut self, error: HeadError) -> Failure {
