@@ -19,6 +19,7 @@ use crate::worker;
 
 /// Time to wait when the process has no descriptor left.
 const BREATH: Duration = Duration::from_millis(50);
+
 /// A socket that a worker accepts on.
 #[derive(Debug)]
 pub struct ListenTask {

@@ -11,11 +11,14 @@ use crate::net::Io;
 /// A client that does not take the bytes within this time does not get them.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Writes the bytes. Returns how many went out.
+/// Writes the bytes. Returns how many the client took.
 pub async fn serve(mut io: Io, response: Arc<[u8]>) -> u64 {
-    let done = tokio::time::timeout(PATIENCE, async {
+    let mut sent = 0;
+    let _ = tokio::time::timeout(PATIENCE, async {
         io.write_all(&response).await?;
+        sent = response.len() as u64;
         io.shutdown().await
-    });
-    if matches!(done.await, Ok(Ok(()))) { response.len() as u64 } else { 0 }
+    })
+    .await;
+    sent
 }
