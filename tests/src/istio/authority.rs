@@ -96,18 +96,17 @@ impl Outside {
         fs::create_dir_all(&dir)?;
         let authority = Authority::new("Outside CA")?;
         fs::write(dir.join("ca.crt"), &authority.root)?;
+        let write = |file: &str, signer: &Authority, name: &str| -> Result<()> {
+            let (certificate, key) = signer.sign(&[name])?;
+            fs::write(dir.join(format!("{file}.crt")), certificate)?;
+            Ok(fs::write(dir.join(format!("{file}.key")), key)?)
+        };
         for name in OUTSIDE {
-            let (certificate, key) = authority.sign(&[name])?;
-            fs::write(dir.join(format!("{name}.crt")), certificate)?;
-            fs::write(dir.join(format!("{name}.key")), key)?;
+            write(name, &authority, name)?;
         }
         // Signed by nobody that is known.
-        let (certificate, key) = Authority::new("Nobody")?.sign(&["client.example.com"])?;
-        fs::write(dir.join("stranger.crt"), certificate)?;
-        fs::write(dir.join("stranger.key"), key)?;
-        let (certificate, key) = mesh.sign(&[MEMBER])?;
-        fs::write(dir.join("member.crt"), certificate)?;
-        fs::write(dir.join("member.key"), key)?;
+        write("stranger", &Authority::new("Nobody")?, "client.example.com")?;
+        write("member", mesh, MEMBER)?;
         Ok(Self { dir, authority })
     }
 
