@@ -12,7 +12,6 @@ mod tests {
     use std::thread::{self, JoinHandle};
     use std::time::{Duration, Instant};
 
-    use outrigger_tests::admin::Admin;
     use outrigger_tests::control::resources::{cluster, endpoints, listener, merged, routes_of};
     use outrigger_tests::control::small::answer;
     use outrigger_tests::control::{Form, World};
@@ -132,20 +131,16 @@ mod tests {
         }
     }
 
-    async fn stat(admin: Admin, name: &str) -> u64 {
-        let (_, text) = admin.get(&format!("/stats?filter=^{name}$")).await.unwrap();
-        text.trim().rsplit_once(' ').unwrap().1.parse().unwrap()
-    }
-
     /// Pushes what is written, and waits until it is in effect. Returns when it began.
-    async fn pushed(world: &mut World, admin: Admin) -> Instant {
-        let count = "cluster_manager.cds.update_success";
-        let before = stat(admin, count).await;
+    async fn pushed(world: &mut World) -> Instant {
+        let (count, warming) =
+            ("cluster_manager.cds.update_success", "cluster_manager.warming_clusters");
+        let before = world.stat(count).await.unwrap();
         let begun = Instant::now();
         world.push().await.unwrap();
         loop {
-            let is_new = stat(admin, count).await > before;
-            if is_new && stat(admin, "cluster_manager.warming_clusters").await == 0 {
+            let is_new = world.stat(count).await.unwrap() > before;
+            if is_new && world.stat(warming).await.unwrap() == Some(0) {
                 // What is replaced is taken apart after that.
                 sleep(Duration::from_millis(200)).await;
                 return begun;
@@ -165,8 +160,7 @@ mod tests {
             world.write("routes", &routes_of("r", answer(BODY))).unwrap();
             write(&world, Push::All, 0);
             world.start().await.unwrap();
-            let proxy = world.proxy().unwrap();
-            let (pid, admin) = (proxy.pid(), proxy.admin);
+            let pid = world.proxy().unwrap().pid();
             let mut turn = 0;
             for &push in pushes {
                 let (mut busiest, mut slowest) = (Vec::new(), Vec::new());
@@ -175,7 +169,7 @@ mod tests {
                     write(&world, push, turn);
                     // One alone: what its worker computes is for it, or for the push.
                     let client = Client::start(world.port, pid);
-                    let begun = pushed(&mut world, admin).await;
+                    let begun = pushed(&mut world).await;
                     let all = client.end();
                     let during = || all.iter().filter(|asked| asked.at >= begun);
                     assert!(during().count() > 200, "{form:?} {push:?}: hardly a request");
