@@ -120,10 +120,7 @@ fn run(flags: &Flags) -> Result<ExitCode> {
     let groups = check::load(&flags.checks)?;
     let mut proxies = vec![(name(&flags.left), behind_script(locate(&flags.left)?)?)];
     if flags.right != "none" {
-        let mut right = name(&flags.right);
-        if right == name(&flags.left) {
-            right += "-2";
-        }
+        let right = beside(&name(&flags.left), name(&flags.right));
         proxies.push((right, behind_script(locate(&flags.right)?)?));
     }
     let mut seen = Seen::default();
@@ -137,6 +134,11 @@ fn run(flags: &Flags) -> Result<ExitCode> {
 /// What a world is called that has this proxy: `envoy`, or else it is a path to this project's.
 fn name(side: &str) -> String {
     if side == "envoy" { side } else { "outrigger" }.to_owned()
+}
+
+/// This name, or another one if the reference is called so.
+fn beside(reference: &str, name: String) -> String {
+    if name == reference { name + "-2" } else { name }
 }
 
 /// What a run has seen.
@@ -186,7 +188,7 @@ fn all(
         *own = with_filters(proxies, tools, flags, groups)?;
     }
     if let (Some(shipped), [reference, _]) = (&flags.shipped, proxies) {
-        let shipped = ("outrigger".to_owned(), behind_script(locate(shipped)?)?);
+        let shipped = (beside(&reference.0, name(shipped)), behind_script(locate(shipped)?)?);
         let both = [reference.clone(), shipped];
         if is_wanted("start") {
             rows.append(&mut start(&both, tools, flags)?);
