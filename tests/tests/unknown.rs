@@ -6,7 +6,7 @@ mod tests {
     use std::time::Duration;
 
     use outrigger_tests::binary;
-    use outrigger_tests::control::resources::{cluster, endpoints, listener, routes};
+    use outrigger_tests::control::resources::{address, cluster, endpoints, listener, routes};
     use outrigger_tests::control::{Form, World};
     use outrigger_tests::load::Backend;
     use outrigger_tests::ports::free_port;
@@ -94,7 +94,7 @@ mod tests {
         } });
         let mut whole = fields.clone();
         one.as_object_mut().unwrap().append(fields.clone().as_object_mut().unwrap());
-        whole["admin"] = json!({ "address": { "socket_address": { "address": "127.0.0.1", "port_value": admin } } });
+        whole["admin"] = json!({ "address": address(admin) });
         whole["static_resources"] = json!({ "clusters": [one, two] });
         whole
     }

@@ -3,7 +3,6 @@
 
 #[cfg(test)]
 mod tests {
-
     use outrigger_tests::control::World;
     use outrigger_tests::control::resources::{
         cluster, endpoints, listener, merged, routes, routes_of,
